@@ -1,0 +1,1 @@
+"""The analysts, by the name that a manifest gives them."""

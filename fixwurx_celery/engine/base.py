@@ -1,0 +1,91 @@
+"""The engine seam: what a node hands to an engine, and what it expects back.
+
+`FIXWURX_ENGINE` names an `EngineFactory` as `module:callable`. The node calls it once per attempt,
+in a process of its own that leads a session, and then ticks the engine until it says it is done.
+An engine sees the bug's id, its agents and its payload, and nothing else of the cluster.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+
+
+class Phase(StrEnum):
+    """The phases of a bug, under FixWurx's own names."""
+
+    TRIAGE = "TRIAGE"
+    REPRO = "REPRO"
+    ANALYZE = "ANALYZE"
+    PATCH = "PATCH"
+    VERIFY = "VERIFY"
+    DONE = "DONE"
+    ESCALATE = "ESCALATE"
+
+
+class Verdict(StrEnum):
+    """How an attempt of the shipped engine ends; all but `ERROR` are answers."""
+
+    FIXED = "FIXED"
+    NOT_REPRODUCED = "NOT_REPRODUCED"
+    NOT_FIXED = "NOT_FIXED"
+    ERROR = "ERROR"
+
+
+class Artifacts(Protocol):
+    """Content-addressed bytes that every node can read."""
+
+    def put(self, data: bytes, /) -> str:
+        """Return the reference under which `data` can be read from any node."""
+        ...
+
+    def get(self, ref: str, /) -> bytes:
+        """Return the bytes kept under `ref`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineBug:
+    """What an engine may know about its bug."""
+
+    id: str
+    agents: int
+    payload: Mapping[str, JSON] = field(default_factory=dict)
+    artifacts: Artifacts | None = None
+
+    def __post_init__(self) -> None:
+        if self.agents < 1:
+            raise ValueError(f"bug {self.id} asks for {self.agents} agents; it needs at least 1")
+
+    @property
+    def bug_id(self) -> str:
+        """The same id under FixWurx's name for it."""
+        return self.id
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Processes one bug, a tick at a time.
+
+    Optional besides: `phase: str`, `checkpoint() -> JSON` (given to the next node's factory),
+    `outcome: JSON` (read when all is done) and `cancel() -> None`.
+    """
+
+    def execute_tick(self) -> None:
+        """Do a bounded piece of work, about a second where that is possible."""
+        ...
+
+    def all_done(self) -> bool:
+        """Tell whether there is nothing left to tick for."""
+        ...
+
+
+class EngineFactory(Protocol):
+    """Makes the engine of one attempt."""
+
+    def __call__(self, bug: EngineBug, workspace: Path, checkpoint: JSON) -> Engine:
+        """Return an engine that works in `workspace`, a private empty folder."""
+        ...
