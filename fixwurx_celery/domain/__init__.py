@@ -1,0 +1,1 @@
+"""The words of the system as values: no I/O, no clock, no randomness."""

@@ -1,0 +1,352 @@
+"""Settings: every knob, with its meaning, default, bounds and environment variable."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from fixwurx_celery.domain.bugs import checked_labels
+from fixwurx_celery.domain.nodes import BalancingStrategy
+from fixwurx_celery.errors import ConfigurationError
+
+__all__ = ["Settings", "without_password"]
+
+NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+def setting(
+    default: Any, env: str, doc: str, *, low: float | None = None, high: float | None = None
+) -> Any:
+    """A field of `Settings`, with what `config show` says of it."""
+    return field(default=default, metadata={"env": env, "doc": doc, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process of the cluster is told. All processes of one cluster are told the same."""
+
+    redis_url: str = setting(
+        "",
+        "FIXWURX_REDIS_URL",
+        "The store: redis://, rediss:// (TLS) or unix://. Empty: the embedded store of `run` and `up`.",
+    )
+    broker_url: str = setting(
+        "",
+        "FIXWURX_BROKER_URL",
+        "Celery's broker, if it is not the store. Any that Celery speaks; Redis and RabbitMQ are tested.",
+    )
+    namespace: str = setting(
+        "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."
+    )
+    engine: str = setting(
+        "fixwurx_celery.engine:triangulation",
+        "FIXWURX_ENGINE",
+        "The factory of engines, module:callable, as the node can import it.",
+    )
+    total_agents: int = setting(
+        9,
+        "FIXWURX_TOTAL_AGENTS",
+        "Agents of this node, or `auto`: one a core of its cgroup, and 512 MB each.",
+        low=1,
+        high=1024,
+    )
+    capabilities: frozenset[str] = setting(
+        frozenset({"python"}), "FIXWURX_CAPABILITIES", "Labels of this node, comma-separated."
+    )
+    strategy: BalancingStrategy = setting(
+        BalancingStrategy.WEIGHTED_CAPACITY,
+        "FIXWURX_STRATEGY",
+        "How nodes are chosen, until `strategy set` says otherwise.",
+    )
+    min_workers: int = setting(1, "FIXWURX_MIN_WORKERS", "Nodes at least.", low=0, high=100_000)
+    max_workers: int = setting(5, "FIXWURX_MAX_WORKERS", "Nodes at most.", low=1, high=100_000)
+    scaling_interval_sec: float = setting(
+        30.0, "FIXWURX_SCALING_INTERVAL_SEC", "Seconds between scaling decisions.", low=1, high=3600
+    )
+    scale_up_threshold: float = setting(
+        0.8,
+        "FIXWURX_SCALE_UP_THRESHOLD",
+        "Utilisation above which nodes are added.",
+        low=0.05,
+        high=1,
+    )
+    scale_down_threshold: float = setting(
+        0.3,
+        "FIXWURX_SCALE_DOWN_THRESHOLD",
+        "Utilisation below which nodes are removed.",
+        low=0,
+        high=0.95,
+    )
+    health_check_interval_sec: float = setting(
+        10.0,
+        "FIXWURX_HEALTH_CHECK_INTERVAL_SEC",
+        "Seconds between sweeps by the controller.",
+        low=0.2,
+        high=3600,
+    )
+    sync_interval_sec: float = setting(
+        5.0,
+        "FIXWURX_SYNC_INTERVAL_SEC",
+        "Seconds between refreshes of a client's view.",
+        low=0.1,
+        high=3600,
+    )
+    state_path: str = setting(
+        "", "FIXWURX_STATE_PATH", "Where the state is also kept as JSON; empty: nowhere."
+    )
+    artifacts: str = setting(
+        "",
+        "FIXWURX_ARTIFACTS",
+        "An fsspec URL for sources and patches (file:///shared/dir, s3://...); empty: the store itself.",
+    )
+    work_dir: str = setting(
+        "",
+        "FIXWURX_WORK_DIR",
+        "Where nodes keep workspaces; empty: a folder under the system's temporary one.",
+    )
+    heartbeat_interval_sec: float = setting(
+        1.0,
+        "FIXWURX_HEARTBEAT_INTERVAL_SEC",
+        "Seconds between a node's heartbeats.",
+        low=0.1,
+        high=60,
+    )
+    heartbeat_timeout_sec: float = setting(
+        10.0,
+        "FIXWURX_HEARTBEAT_TIMEOUT_SEC",
+        "Seconds of silence after which a node is lost.",
+        low=0.5,
+        high=3600,
+    )
+    lease_sec: float = setting(
+        15.0,
+        "FIXWURX_LEASE_SEC",
+        "Seconds for which a running bug stays its runner's without a report. It reports every second.",
+        low=2,
+        high=3600,
+    )
+    ring_after_sec: float = setting(
+        5.0,
+        "FIXWURX_RING_AFTER_SEC",
+        "Seconds after which an unanswered doorbell is rung again.",
+        low=0.2,
+        high=600,
+    )
+    starve_after_sec: float = setting(
+        60.0,
+        "FIXWURX_STARVE_AFTER_SEC",
+        "Seconds after which the head of a class that fits nowhere keeps a node for itself.",
+        low=0,
+        high=86400,
+    )
+    max_attempts: int = setting(
+        3, "FIXWURX_MAX_ATTEMPTS", "Deaths of its own process that a bug may have.", low=1, high=100
+    )
+    max_losses: int = setting(
+        5, "FIXWURX_MAX_LOSSES", "Deaths of nodes under it that a bug may have.", low=1, high=100
+    )
+    backoff_sec: float = setting(
+        1.0,
+        "FIXWURX_BACKOFF_SEC",
+        "Pause before the third run; doubled for each further one.",
+        low=0,
+        high=3600,
+    )
+    max_waiting: int = setting(
+        1_000_000,
+        "FIXWURX_MAX_WAITING",
+        "Bugs that may wait; more are refused.",
+        low=1,
+        high=100_000_000,
+    )
+    keep_finished_sec: float = setting(
+        7 * 86400.0,
+        "FIXWURX_KEEP_FINISHED_SEC",
+        "Seconds for which finished bugs and logs are kept.",
+        low=1,
+        high=365 * 86400,
+    )
+    drain_timeout_sec: float = setting(
+        30.0,
+        "FIXWURX_DRAIN_TIMEOUT_SEC",
+        "Seconds a stopping node lets its bugs run before they move.",
+        low=0,
+        high=86400,
+    )
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ConfigurationError(problems)
+
+    def _problems(self) -> "Any":
+        for f in fields(self):
+            value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
+            if low is not None and not low <= value <= high:
+                yield f"{f.metadata['env']}={value} must lie between {low:g} and {high:g}"
+        if not NAMESPACE.fullmatch(self.namespace):
+            yield (
+                f"FIXWURX_NAMESPACE={self.namespace!r} must be letters, digits, '_' or '-', "
+                "at most 63 long"
+            )
+        if self.redis_url and urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
+            yield (
+                f"FIXWURX_REDIS_URL={without_password(self.redis_url)} must begin with redis://, "
+                "rediss:// or unix://"
+            )
+        module, _, name = self.engine.partition(":")
+        if not module or not name:
+            yield f"FIXWURX_ENGINE={self.engine!r} must be written module:callable"
+        try:
+            checked_labels(self.capabilities, "FIXWURX_CAPABILITIES: label")
+        except ValueError as error:
+            yield str(error)
+        if self.min_workers > self.max_workers:
+            yield (
+                f"FIXWURX_MIN_WORKERS={self.min_workers} must not exceed "
+                f"FIXWURX_MAX_WORKERS={self.max_workers}"
+            )
+        if self.scale_down_threshold >= self.scale_up_threshold:
+            yield (
+                f"FIXWURX_SCALE_DOWN_THRESHOLD={self.scale_down_threshold} must lie below "
+                f"FIXWURX_SCALE_UP_THRESHOLD={self.scale_up_threshold}"
+            )
+        if self.heartbeat_timeout_sec < 3 * self.heartbeat_interval_sec:
+            yield (
+                f"FIXWURX_HEARTBEAT_TIMEOUT_SEC={self.heartbeat_timeout_sec} must be at least three "
+                f"times FIXWURX_HEARTBEAT_INTERVAL_SEC={self.heartbeat_interval_sec}, or one late "
+                "heartbeat loses a node"
+            )
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, **given: Any
+    ) -> "Settings":
+        """Settings from FIXWURX_* variables; what is `given` by keyword wins.
+
+        Raises ConfigurationError with every problem at once, unknown FIXWURX_ names excepted:
+        those may belong to an engine.
+        """
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for f in fields(cls):
+            text = environment.get(f.metadata["env"])
+            if f.name in given or text is None or text == "":
+                continue
+            try:
+                values[f.name] = _parsed(f.name, text, f.default)
+            except ValueError:
+                problems.append(f"{f.metadata['env']}={text!r} {_expected(f.name, f.default)}")
+        try:
+            settings = cls(**{**values, **given})
+        except ConfigurationError as error:
+            problems += error.problems
+        if problems:
+            raise ConfigurationError(problems)
+        return settings
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make `from_environment` give these settings again."""
+        return {
+            f.metadata["env"]: _written(getattr(self, f.name))
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        }
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Each setting with its variable, value (passwords hidden), default and meaning."""
+        return [
+            {
+                "name": f.name,
+                "variable": f.metadata["env"],
+                "value": without_password(_written(getattr(self, f.name))),
+                "default": _written(f.default),
+                "meaning": f.metadata["doc"],
+            }
+            for f in fields(self)
+        ]
+
+    @property
+    def broker(self) -> str:
+        """Celery's broker: its own setting, else the store."""
+        return self.broker_url or self.redis_url
+
+    def limits(self) -> dict[str, Any]:
+        """What the scripts need to know of these settings; durations in ms."""
+        return {
+            "default_strategy": str(self.strategy),
+            "ring_after_ms": int(self.ring_after_sec * 1000),
+            "lease_ms": int(self.lease_sec * 1000),
+            "heartbeat_ttl_ms": int(self.heartbeat_timeout_sec * 1000),
+            "starve_after_ms": int(self.starve_after_sec * 1000),
+            "backoff_ms": int(self.backoff_sec * 1000),
+            "max_attempts": self.max_attempts,
+            "max_losses": self.max_losses,
+            "max_waiting": self.max_waiting,
+            "max_classes": MAX_CLASSES,
+            "largest_node": self.total_agents,
+            "keep_finished_ms": int(self.keep_finished_sec * 1000),
+            "keep_took_ms": KEEP_DURATIONS_MS,
+            "forget_node_ms": FORGET_NODE_MS,
+            "log_chunks": LOG_CHUNKS,
+        }
+
+
+MAX_CLASSES: Final = 256
+"""Waiting lines at once. Each costs a node that frees agents one look at its head."""
+KEEP_DURATIONS_MS: Final = 30 * 86_400_000
+"""How long it is remembered how long a bug took, for the next time it is submitted."""
+FORGET_NODE_MS: Final = 3_600_000
+"""How long a node that has gone is still shown as OFFLINE."""
+LOG_CHUNKS: Final = 256
+"""Reports of at most 4 KB of log that are kept of an attempt: its last megabyte."""
+
+
+def _parsed(name: str, text: str, default: Any) -> Any:
+    if name == "total_agents" and text == "auto":
+        return agents_of_this_host()
+    if isinstance(default, BalancingStrategy):
+        return BalancingStrategy(text.upper())
+    if isinstance(default, frozenset):
+        return frozenset(label.strip() for label in text.split(",") if label.strip())
+    return type(default)(text)
+
+
+def _expected(name: str, default: Any) -> str:
+    if isinstance(default, BalancingStrategy):
+        return "must be one of " + ", ".join(BalancingStrategy)
+    if isinstance(default, int):
+        return "must be a whole number" + (" or `auto`" if name == "total_agents" else "")
+    return "must be a number"
+
+
+def _written(value: Any) -> str:
+    return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown: `redis://user:***@host/0`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
+
+
+def agents_of_this_host() -> int:
+    """One agent a core that this process may use, and 512 MB for each."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    memory_mb = pages * size // 2**20
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(limit, encoding="ascii") as file:  # noqa: PTH123 - a kernel file, not a path
+                memory_mb = min(memory_mb, int(file.read()) // 2**20)
+        except (OSError, ValueError):
+            continue
+    return max(1, min(cores, memory_mb // 512))

@@ -1,0 +1,20 @@
+--[[
+purpose     Let one caller carry out a periodic tick, however many beats send it.
+transition  none
+args
+  name      text
+  holder    text
+  period_ms int
+replies
+  CLAIMED   term: higher than that of any earlier tick of this name
+  TAKEN     term: somebody else carries out this period's tick
+]]
+local key = tick_key(name)
+local f = redis.call('HMGET', key, 'holder', 'term', 'at_ms')
+local term, at_ms = tonumber(f[2] or 0), tonumber(f[3] or 0)
+-- A tenth early is still in time: beat's own clock jitters.
+if f[3] and now_ms - at_ms < tonumber(period_ms) * 0.9 then return { 'TAKEN', int(term) } end
+term = math.max(term + 1, now_us)
+redis.call('HSET', key, 'holder', holder, 'term', int(term), 'at_ms', int(now_ms))
+redis.call('PEXPIRE', key, tonumber(period_ms) * 100)
+return { 'CLAIMED', int(term) }

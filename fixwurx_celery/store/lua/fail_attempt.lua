@@ -1,0 +1,26 @@
+--[[
+purpose     Give back a bug whose process died, so that it runs again from its last checkpoint.
+transition  bug: ASSIGNED | RUNNING -> PENDING | ESCALATED | CANCELLED
+args
+  bug         text
+  node        text
+  incarnation text
+  epoch       int
+  charge      text   which counter pays: attempts, losses, or empty (a drain, a preemption)
+  reason      text
+replies
+  PENDING     and what is handed out now, to ring: node, bug, epoch, ...
+  ESCALATED   likewise; it has used up its attempts or losses
+  CANCELLED   likewise; it was being cancelled
+  STALE       somebody else's by now
+]]
+local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'incarnation', 'epoch')
+if (f[1] ~= 'RUNNING' and f[1] ~= 'ASSIGNED')
+    or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
+  return { 'STALE' }
+end
+if charge ~= '' then heal(node, 0.7) end
+local status = give_back(bug, charge, reason)
+fill(node)
+dispatch_waiting(16, strategy())
+return { status, unpack(assigned) }

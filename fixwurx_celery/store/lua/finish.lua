@@ -1,0 +1,38 @@
+--[[
+purpose     Record the outcome of a running bug, free its agents, and hand the node its next bugs.
+transition  bug: RUNNING -> DONE | ESCALATED | CANCELLED
+args
+  bug         text
+  node        text
+  incarnation text
+  epoch       int
+  runner      text
+  state       text   the terminal state
+  outcome     json   bounded by the caller
+replies
+  FINISHED  the node's next assignments, to ring: node, bug, epoch, ...
+  STALE     somebody else's by now; nothing was written
+]]
+local key = bug_key(bug)
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'started_ms')
+if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch or f[5] ~= runner then return { 'STALE' } end
+if f[1] == state then -- sent twice: what was handed out may not have been rung
+  for _, held in ipairs(redis.call('HKEYS', held_key(node))) do
+    local h = redis.call('HMGET', bug_key(held), 'state', 'epoch')
+    if h[1] == 'ASSIGNED' then
+      for _, value in ipairs({ node, held, h[2] }) do assigned[#assigned + 1] = value end
+    end
+  end
+  return { 'FINISHED', unpack(assigned) }
+end
+if f[1] ~= 'RUNNING' then return { 'STALE' } end
+
+conclude(bug, state, outcome)
+if state == 'DONE' then
+  redis.call('SET', took_key(bug), int(now_ms - tonumber(f[6])), 'PX', limits.keep_took_ms)
+end
+let_go(bug, node)
+heal(node, 1.1)
+emit('bug_finished', bug, node, epoch, state)
+fill(node)
+return { 'FINISHED', unpack(assigned) }

@@ -1,0 +1,85 @@
+-- Shared by every script: the clock, the names of keys, and the event log.
+-- KEYS[1] is `<prefix>config`; it carries the hash tag that all keys share. The other keys are
+-- built here and nowhere else, because most transitions touch things they only find inside: the
+-- node chosen, the next bug in line.
+
+local CONFIG = KEYS[1]
+local PREFIX = string.sub(CONFIG, 1, -7)
+local BILLION = 1099511627776 -- 2^40: holds a sequence number below the part that ranks first
+
+local now_us
+if now == '' then
+  local time = redis.call('TIME')
+  now_us = time[1] * 1000000 + time[2]
+else
+  now_us = tonumber(now) * 1000
+end
+local now_ms = math.floor(now_us / 1000)
+
+-- Lua's own tostring turns large integers into 1e+15.
+local function int(number) return string.format('%.0f', number) end
+
+local function bug_key(bug) return PREFIX .. 'bug:' .. bug end
+local function node_key(node) return PREFIX .. 'node:' .. node end
+local function held_key(node) return PREFIX .. 'held:' .. node end
+local function shelf_key(shelf) return PREFIX .. 'shelf:' .. shelf end
+local function line_key(class) return PREFIX .. 'line:' .. class end
+local function log_key(bug, run) return PREFIX .. 'log:' .. bug .. ':' .. run end
+local function took_key(bug) return PREFIX .. 'took:' .. bug end
+local function tick_key(name) return PREFIX .. 'tick:' .. name end
+local NODES = PREFIX .. 'nodes'
+local GONE = PREFIX .. 'gone'
+local PROFILES = PREFIX .. 'profiles'
+local EJECTED = PREFIX .. 'ejected'
+local LINES = PREFIX .. 'lines'
+local STARVING = PREFIX .. 'starving'
+local OUTBOX = PREFIX .. 'outbox'
+local LEASES = PREFIX .. 'leases'
+local DELAYED = PREFIX .. 'delayed'
+local FINISHED = PREFIX .. 'finished'
+local STATS = PREFIX .. 'stats'
+local EVENTS = PREFIX .. 'events'
+
+-- A node's own channel: the node listens while it lives, so the store also sees it go.
+local function node_channel(node, incarnation)
+  return PREFIX .. 'orders:' .. node .. ':' .. incarnation
+end
+
+local function emit(action, bug, node, epoch, detail)
+  redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
+    'node', node, 'epoch', epoch, 'detail', detail or '')
+end
+
+local function next_sequence() return redis.call('HINCRBY', STATS, 'sequence', 1) end
+
+local function split(text)
+  local parts = {}
+  for part in string.gmatch(text, '[^,]+') do parts[#parts + 1] = part end
+  return parts
+end
+
+-- A class, like a profile, is written `<agents>|<label>,<label>` with its labels sorted.
+local parsed = {}
+local function parse(class)
+  local known = parsed[class]
+  if not known then
+    local bar = string.find(class, '|', 1, true)
+    known = {
+      agents = tonumber(string.sub(class, 1, bar - 1)),
+      labels = split(string.sub(class, bar + 1)),
+      text = ',' .. string.sub(class, bar + 1) .. ',',
+    }
+    parsed[class] = known
+  end
+  return known
+end
+
+-- Whether a node of this profile could ever run a bug of this class.
+local function serves(profile, class)
+  local node, bug = parse(profile), parse(class)
+  if node.agents < bug.agents then return false end
+  for _, label in ipairs(bug.labels) do
+    if not string.find(node.text, ',' .. label .. ',', 1, true) then return false end
+  end
+  return true
+end

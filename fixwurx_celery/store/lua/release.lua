@@ -1,0 +1,28 @@
+--[[
+purpose     Free the agents that a bug holds or waits for, and forget the bug.
+transition  bug: RESERVED | PENDING | ASSIGNED | RUNNING -> none
+args
+  bug       text
+replies
+  RELEASED  and what its node is handed instead, to ring: node, bug, epoch, ...
+  ENDED     state: it holds nothing; its outcome is kept
+  UNKNOWN
+]]
+local key = bug_key(bug)
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'class', 'seat')
+if not f[1] then return { 'UNKNOWN' } end
+if f[1] == 'PENDING' then
+  leave_line(f[5], f[6])
+  redis.call('ZREM', DELAYED, bug)
+elseif f[1] == 'ASSIGNED' or f[1] == 'RESERVED' or f[1] == 'RUNNING' then
+  if f[1] == 'RUNNING' then
+    redis.call('PUBLISH', node_channel(f[2], f[3]), 'stale ' .. bug .. ' ' .. f[4])
+  end
+  let_go(bug, f[2])
+  fill(f[2])
+else
+  return { 'ENDED', f[1] }
+end
+redis.call('DEL', key)
+emit('bug_released', bug, f[2] or '', f[4] or '')
+return { 'RELEASED', unpack(assigned) }

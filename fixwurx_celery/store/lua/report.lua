@@ -1,0 +1,34 @@
+--[[
+purpose     Renew the lease of a running bug, and tell its phase, checkpoint and log.
+transition  bug: RUNNING -> RUNNING
+args
+  bug         text
+  node        text
+  incarnation text
+  epoch       int
+  runner      text
+  phase       text   empty: unchanged
+  checkpoint  text   empty: unchanged
+  log         text   what the attempt printed since the last report; empty: nothing
+replies
+  CONTINUE
+  CANCELLED   stop, and finish as cancelled
+  STALE       somebody else's by now: stop, and write nothing
+]]
+local key = bug_key(bug)
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'phase', 'cancelling', 'runs')
+if f[1] ~= 'RUNNING' or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch or f[5] ~= runner then
+  return { 'STALE' }
+end
+redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
+if checkpoint ~= '' then redis.call('HSET', key, 'checkpoint', checkpoint) end
+if phase ~= '' and phase ~= f[6] then
+  redis.call('HSET', key, 'phase', phase)
+  emit('bug_phase', bug, node, epoch, phase)
+end
+if log ~= '' then
+  redis.call('RPUSH', log_key(bug, f[8]), log)
+  redis.call('LTRIM', log_key(bug, f[8]), -limits.log_chunks, -1)
+  redis.call('PEXPIRE', log_key(bug, f[8]), limits.keep_finished_ms)
+end
+return { f[7] and 'CANCELLED' or 'CONTINUE' }

@@ -1,0 +1,17 @@
+--[[
+purpose     Let a draining node take bugs again.
+transition  node: STOPPING -> READY
+args
+  node      text
+replies
+  READY     and its assignments, to ring
+  UNKNOWN
+]]
+local state = redis.call('HGET', node_key(node), 'state')
+if not state or state == 'OFFLINE' then return { 'UNKNOWN' } end
+if state == 'STOPPING' then
+  redis.call('HSET', node_key(node), 'state', 'READY')
+  emit('node_resumed', '', node, '')
+end
+fill(node)
+return { 'READY', unpack(assigned) }

@@ -1,0 +1,24 @@
+--[[
+purpose     Run a bug again that has ended.
+transition  bug: DONE | ESCALATED | CANCELLED -> ASSIGNED | PENDING
+args
+  bug       text
+  seed      int
+replies
+  PENDING   and what is handed out now, to ring: node, bug, epoch, ...
+  LIVE      state: it has not ended
+  UNKNOWN
+]]
+math.randomseed(tonumber(seed))
+local key = bug_key(bug)
+local f = redis.call('HMGET', key, 'state', 'class', 'rank', 'seat')
+if not f[1] then return { 'UNKNOWN' } end
+if f[1] ~= 'DONE' and f[1] ~= 'ESCALATED' and f[1] ~= 'CANCELLED' then return { 'LIVE', f[1] } end
+redis.call('ZREM', FINISHED, bug)
+redis.call('HINCRBY', STATS, f[1], -1)
+redis.call('HDEL', key, 'outcome', 'finished_ms', 'attempts', 'losses', 'history', 'checkpoint', 'phase', 'runner')
+redis.call('HSET', key, 'state', 'PENDING', 'node', '', 'incarnation', '', 'waiting_ms', int(now_ms))
+join_line(bug, f[2], f[3], f[4])
+emit('bug_submitted', bug, '', '', 'retry')
+dispatch_waiting(16, strategy())
+return { 'PENDING', unpack(assigned) }

@@ -1,0 +1,40 @@
+--[[
+purpose     One consistent view of the cluster.
+transition  none
+args
+  most      int    nodes at most; 0 for totals alone
+replies
+  SNAPSHOT  a JSON document: now_ms, strategy, waiting by class, delayed, finished, stats, and for
+            each node its record with the bugs it holds
+]]
+local function record(key)
+  local flat, out = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do out[flat[i]] = flat[i + 1] end
+  return out
+end
+local nodes = {}
+local names = {}
+for _, set in ipairs({ NODES, GONE }) do
+  for _, node in ipairs(redis.call('ZRANGE', set, 0, tonumber(most) - 1)) do
+    if tonumber(most) > 0 then names[#names + 1] = node end
+  end
+end
+for _, node in ipairs(names) do
+  local entry = record(node_key(node))
+  entry.worker_id = node
+  entry.held = record(held_key(node))
+  nodes[#nodes + 1] = entry
+end
+local lines = {}
+for _, class in ipairs(redis.call('SMEMBERS', LINES)) do
+  local head = head_of(class)
+  lines[#lines + 1] = {
+    class = class, waiting = redis.call('ZCARD', line_key(class)),
+    head = head.bug, head_since_ms = redis.call('HGET', bug_key(head.bug), 'waiting_ms'),
+  }
+end
+return { 'SNAPSHOT', cjson.encode({
+  now_ms = now_ms, strategy = strategy(), nodes = nodes, lines = lines, stats = record(STATS),
+  live_nodes = redis.call('ZCARD', NODES), delayed = redis.call('ZCARD', DELAYED),
+  finished = redis.call('ZCARD', FINISHED),
+}) }

@@ -1,0 +1,34 @@
+--[[
+purpose     Start the bug on the node that holds it.
+transition  bug: ASSIGNED -> RUNNING
+args
+  bug         text
+  node        text
+  incarnation text
+  epoch       int    the assignment that the message names
+  runner      text   this one run; tells a call sent twice from a message delivered twice
+replies
+  STARTED   spec, checkpoint (empty: none), run (1 for the first)
+  CANCELLED it was cancelled while it was on its way
+  STALE     another epoch, node, incarnation or runner holds it
+]]
+local key = bug_key(bug)
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'spec', 'checkpoint', 'assigned_ms')
+if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
+  return { f[1] == 'CANCELLED' and 'CANCELLED' or 'STALE' }
+end
+if f[1] == 'RUNNING' and f[5] == runner then
+  return { 'STARTED', f[6], f[7] or '', redis.call('HGET', key, 'runs') }
+end
+if f[1] ~= 'ASSIGNED' then return { 'STALE' } end
+
+redis.call('HSET', key, 'state', 'RUNNING', 'runner', runner, 'started_ms', int(now_ms), 'phase', 'TRIAGE')
+local run = redis.call('HINCRBY', key, 'runs', 1)
+redis.call('ZREM', OUTBOX, bug)
+redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
+-- Response time of the node: assignment to start, an exponential average.
+local response_s = tonumber(redis.call('HGET', node_key(node), 'response_s'))
+response_s = response_s + 0.2 * ((now_ms - tonumber(f[8])) / 1000 - response_s)
+redis.call('HSET', node_key(node), 'response_s', string.format('%.6f', math.max(0, response_s)))
+emit('bug_started', bug, node, epoch, run)
+return { 'STARTED', f[6], f[7] or '', run }

@@ -1,0 +1,68 @@
+--[[
+purpose     Bring in order what time has changed: silent nodes, expired leases, bells that nobody
+            answered, bugs whose back-off is over, finished bugs past their keep.
+transition  node: READY | STOPPING -> OFFLINE; bug: ASSIGNED | RUNNING -> PENDING | ESCALATED
+args
+  most      int    of each kind, per call
+  seed      int
+replies
+  SWEPT     number of nodes now gone, their names, then assignments to ring
+]]
+math.randomseed(tonumber(seed))
+most = tonumber(most)
+local by = strategy()
+
+local function due(key)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', int(now_ms), 'LIMIT', 0, most)
+end
+
+local gone = {}
+for _, node in ipairs(due(NODES)) do
+  lose(node, 'losses', 'node was silent past its heartbeat timeout', 'OFFLINE')
+  gone[#gone + 1] = node
+end
+
+for _, bug in ipairs(due(LEASES)) do
+  local f = redis.call('HMGET', bug_key(bug), 'state', 'node')
+  if f[1] == 'RUNNING' or f[1] == 'RESERVED' then
+    give_back(bug, 'attempts', 'its lease was not renewed')
+    fill(f[2])
+  else
+    redis.call('ZREM', LEASES, bug)
+  end
+end
+
+for _, bug in ipairs(due(OUTBOX)) do
+  local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'epoch')
+  if f[1] == 'ASSIGNED' then
+    redis.call('ZADD', OUTBOX, int(now_ms + limits.ring_after_ms), bug)
+    emit('bug_rung_again', bug, f[2], f[3])
+    for _, value in ipairs({ f[2], bug, f[3] }) do assigned[#assigned + 1] = value end
+  else
+    redis.call('ZREM', OUTBOX, bug)
+  end
+end
+
+for _, bug in ipairs(due(DELAYED)) do
+  redis.call('ZREM', DELAYED, bug)
+  local f = redis.call('HMGET', bug_key(bug), 'state', 'class', 'rank', 'seat')
+  if f[1] == 'PENDING' then join_line(bug, f[2], f[3], f[4]) end
+end
+
+local past = int(now_ms - limits.keep_finished_ms)
+for _, bug in ipairs(redis.call('ZRANGEBYSCORE', FINISHED, '-inf', past, 'LIMIT', 0, most)) do
+  redis.call('ZREM', FINISHED, bug)
+  redis.call('DEL', bug_key(bug))
+end
+
+local forgotten = int(now_ms - limits.forget_node_ms)
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', GONE, '-inf', forgotten, 'LIMIT', 0, most)) do
+  redis.call('ZREM', GONE, node)
+  redis.call('DEL', node_key(node))
+end
+
+dispatch_waiting(most, by)
+local reply = { 'SWEPT', #gone }
+for _, node in ipairs(gone) do reply[#reply + 1] = node end
+for _, value in ipairs(assigned) do reply[#reply + 1] = value end
+return reply
