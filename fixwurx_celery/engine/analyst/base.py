@@ -10,6 +10,10 @@ from fixwurx_celery.engine.base import JSON
 Log = Callable[[str], None]
 
 
+class AnalystError(RuntimeError):
+    """The analyst could not do its work, so that it found nothing is no answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What the observer saw when the bug was reproduced, and the lines it suspects.

@@ -1,0 +1,117 @@
+"""Brings the source of a bug into its workspace: from a folder, a repository or an artifact."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from fixwurx_celery.engine.base import Artifacts
+from fixwurx_celery.engine.payload import ArtifactSource, GitSource, PathSource, Source
+from fixwurx_celery.engine.process import Processes
+from fixwurx_celery.engine.steps import Steps, until_finished
+from fixwurx_celery.engine.workspace import LEFT_OUT, SourceError, Workspace, copy_tree, unpack
+
+FETCH_LIMIT_S = 900.0  # a large repository over a slow line; the bug's own limit is outside
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def bring(
+    source: Source, workspace: Workspace, processes: Processes, artifacts: Artifacts | None
+) -> Steps[None]:
+    """Fill `workspace.source` and seal it, or raise `SourceError`."""
+    match source:
+        case PathSource(path=path):
+            _from_folder(Path(path), workspace)
+        case ArtifactSource(ref=ref):
+            _from_artifact(ref, workspace, artifacts)
+        case GitSource():
+            yield from _from_git(source, workspace, processes)
+    yield
+    workspace.seal()
+
+
+def _from_folder(folder: Path, workspace: Workspace) -> None:
+    if not folder.is_dir():
+        raise SourceError(
+            f"source.path {folder} is not a folder on this node; submit it packed, "
+            "or run on a node that has it"
+        )
+    if workspace.root.is_relative_to(folder.resolve()):
+        raise SourceError(
+            f"source.path {folder} contains the workspace {workspace.root}; move one of them"
+        )
+    copy_tree(folder, workspace.source)
+
+
+def _from_artifact(ref: str, workspace: Workspace, artifacts: Artifacts | None) -> None:
+    if artifacts is None:
+        raise SourceError(
+            f"source.artifact {ref} cannot be read: this engine has no artifact store"
+        )
+    try:
+        data = artifacts.get(ref)
+    except Exception as problem:  # any store may be behind it; all of its failures mean the same
+        raise SourceError(
+            f"source.artifact {ref} cannot be read: {problem}; submit it again"
+        ) from problem
+    unpack(data, workspace.source)
+
+
+def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> Steps[None]:
+    url, ref = source.url, source.ref
+    clone = workspace.root / "clone"
+    workspace.git("init", "-q", str(clone), cwd=workspace.root)
+    # The user's own configuration and agent serve to reach it; hooks and prompts do not.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FIXWURX_")}
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):
+        env.pop(name, None)
+    env |= {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CEILING_DIRECTORIES": str(workspace.root),
+        "LC_ALL": "C",
+    }
+    env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+    fetches = (
+        ["--depth=1", "--", url, ref],
+        # A server may refuse a bare commit id: then everything is fetched and looked through.
+        ["--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*"],
+    )
+    said = ""
+    for arguments in fetches:
+        output = workspace.out / f"fetch-{workspace.number()}"
+        git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
+        running = processes.start(
+            [*git, "fetch", "-q", "--no-recurse-submodules", *arguments],
+            cwd=clone,
+            env=env,
+            output=output,
+            timeout_s=FETCH_LIMIT_S,
+        )
+        finished = yield from until_finished(running)
+        if finished.timed_out:
+            said = f"no answer within {FETCH_LIMIT_S:.0f} s"
+        elif not finished.passed:
+            said = finished.tail(600)
+        else:
+            wanted = "FETCH_HEAD" if "--depth=1" in arguments else ref
+            try:
+                workspace.git(
+                    "-c", "advice.detachedHead=false", "checkout", "-q", wanted, cwd=clone
+                )
+            except SourceError as problem:
+                said = str(problem)
+                continue
+            shutil.rmtree(clone / ".git")
+            _without_traces(clone)
+            clone.rename(workspace.source)
+            return
+    said = CREDENTIALS.sub("***@", " ".join(said.split()))
+    shown = CREDENTIALS.sub("***@", url)
+    raise SourceError(f"cannot fetch {ref} of {shown}: {said}; check the address and the commit")
+
+
+def _without_traces(root: Path) -> None:
+    for folder, folders, _ in os.walk(root):
+        for name in LEFT_OUT.intersection(folders):
+            shutil.rmtree(Path(folder) / name)
+            folders.remove(name)

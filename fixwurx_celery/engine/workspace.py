@@ -1,0 +1,271 @@
+"""The folders of an attempt: the pristine source, clean copies of it, and patches between them.
+
+<root>/source    pristine; read by everyone, written by nobody after it was brought
+<root>/base.git  its snapshot, kept apart from every work tree, so nothing in one can alter it
+<root>/copy-N    a clean copy for one run
+<root>/out       outputs of commands;  <root>/tmp their temporary files;  <root>/scratch
+"""
+
+import gzip
+import io
+import itertools
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixwurx_celery.engine.process import environment
+
+# Never part of a source: repositories' own data and what tools leave behind.
+LEFT_OUT = frozenset(
+    {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox"}
+)
+# New files that are traces of running something, never part of a fix.
+TRACES = (
+    "__pycache__/", "*.py[cod]", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/",
+    ".coverage", ".coverage.*", ".tox/", "*.egg-info/", ".aider*", "*.orig", "*.rej", "*~",
+)  # fmt: skip
+MAX_UNPACKED_BYTES = 4 << 30
+MAX_MEMBERS = 500_000
+GIT_LIMIT_S = 120.0
+
+
+class SourceError(RuntimeError):
+    """The source could not be brought here; no answer about the bug, another node may do better."""
+
+
+class PatchError(ValueError):
+    """The patch cannot be applied to the pristine source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path that differs from the pristine source."""
+
+    path: str
+    status: str  # as git names it: A, M, D, T
+    mode: str  # of the new side
+
+
+class Workspace:
+    """One attempt's private folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.source = self.root / "source"
+        self.scratch = self.root / "scratch"
+        self.out = self.root / "out"
+        self.tmp = self.root / "tmp"
+        for folder in (self.scratch, self.out, self.tmp):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.environment = environment(os.environ, scratch=self.tmp)
+        self._numbers = itertools.count(1)
+        self._base = self.root / "base.git"
+        self._tree = ""
+
+    # Git: never the user's configuration, hooks, attributes or an enclosing repository.
+
+    def _git_environment(self, index: Path | None = None) -> dict[str, str]:
+        env = dict(self.environment)
+        env |= {
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CEILING_DIRECTORIES": str(self.root),
+            "GIT_OPTIONAL_LOCKS": "0",
+            "LC_ALL": "C",
+        }
+        if index is not None:
+            env["GIT_INDEX_FILE"] = str(index)
+        return env
+
+    def git(
+        self, *args: str, cwd: Path, index: Path | None = None, data: bytes | None = None
+    ) -> bytes:
+        """Run a local git command and return what it prints; a failure is a `SourceError`."""
+        done = self._git(args, cwd=cwd, index=index, data=data)
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
+            raise SourceError(f"git {args[0]} failed in {cwd}: {said}")
+        return done.stdout
+
+    def _git(
+        self, args: Sequence[str], *, cwd: Path, index: Path | None, data: bytes | None
+    ) -> "subprocess.CompletedProcess[bytes]":
+        try:
+            return subprocess.run(
+                ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args],
+                cwd=cwd,
+                env=self._git_environment(index),
+                input=data if data is not None else b"",
+                capture_output=True,
+                timeout=GIT_LIMIT_S,
+                check=False,
+            )
+        except FileNotFoundError as problem:
+            raise SourceError("git is not on the PATH of this node; install git") from problem
+        except subprocess.TimeoutExpired as problem:
+            raise SourceError(f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s") from problem
+
+    def _base_git(self, *args: str, tree: Path, index: Path) -> bytes:
+        where = [f"--git-dir={self._base}", f"--work-tree={tree}"]
+        return self.git(*where, *args, cwd=tree, index=index)
+
+    def seal(self) -> None:
+        """Record the pristine source; every later diff is taken against this."""
+        self.git("init", "-q", "--bare", str(self._base), cwd=self.root)
+        info = self._base / "info"
+        info.mkdir(exist_ok=True)
+        # Bytes are compared as they are: no line-ending, filter or encoding of the tree's own.
+        (info / "attributes").write_text("* -text -filter -ident -working-tree-encoding\n")
+        (info / "exclude").write_text("\n".join(TRACES) + "\n")
+        index = self._base / "index.base"
+        self._base_git("add", "-A", "-f", ".", tree=self.source, index=index)
+        self._tree = self._base_git("write-tree", tree=self.source, index=index).decode().strip()
+
+    # Copies and patches.
+
+    def number(self) -> int:
+        """A number not used before in this attempt."""
+        return next(self._numbers)
+
+    def copy(self) -> Path:
+        """Make a clean copy of the pristine source."""
+        target = self.root / f"copy-{self.number()}"
+        copy_tree(self.source, target)
+        return target
+
+    def discard(self, copy: Path) -> None:
+        """Remove a copy; what a test made unreadable is made removable first."""
+
+        def unlock(_: object, path: str, __: object) -> None:
+            parent = Path(path).parent
+            parent.chmod(0o700)
+            target = Path(path)
+            if target.is_dir() and not target.is_symlink():
+                target.chmod(0o700)
+                shutil.rmtree(target, ignore_errors=True)
+            else:
+                target.unlink(missing_ok=True)
+
+        if copy.exists():
+            shutil.rmtree(copy, onerror=unlock)
+
+    def changes(self, copy: Path) -> list[Change]:
+        """What differs in `copy` from the pristine source."""
+        raw = self._compare(copy, "--raw", "-z").decode(errors="surrogateescape").split("\0")
+        found = []
+        for header, path in zip(raw[0::2], raw[1::2], strict=False):
+            _, mode, _, _, status = header.split(" ")
+            found.append(Change(path=path, status=status[0], mode=mode))
+        return found
+
+    def diff(self, copy: Path, *, leave_out: Sequence[str] = ()) -> str:
+        """The change made in `copy` as a patch that plain `git apply` takes."""
+        paths = [".", *(f":(exclude,literal){path}" for path in leave_out)]
+        raw = self._compare(
+            copy, "--patch", "--binary", "--no-color", "--src-prefix=a/", "--dst-prefix=b/",
+            "--", *paths,
+        )  # fmt: skip
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise PatchError(
+                "patch is not UTF-8 text; fix the files without binary edits"
+            ) from None
+
+    def _compare(self, copy: Path, *options: str) -> bytes:
+        index = self._base / f"index.{self.number()}"
+        try:
+            self._base_git("read-tree", self._tree, tree=copy, index=index)
+            self._base_git("add", "-A", ".", tree=copy, index=index)
+            return self._base_git(
+                "diff", "--cached", "--no-ext-diff", "--no-renames", "--no-textconv",
+                self._tree, *options, tree=copy, index=index,
+            )  # fmt: skip
+        finally:
+            index.unlink(missing_ok=True)
+
+    def apply(self, diff: str, copy: Path) -> None:
+        """Apply `diff` in `copy` with a plain `git apply`, or raise `PatchError`."""
+        args = ("apply", "--whitespace=nowarn", "-")
+        done = self._git(args, cwd=copy, index=None, data=diff.encode(errors="surrogateescape"))
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
+            raise PatchError(f"does not apply: {said}")
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a tree: symbolic links as links, sockets and pipes and tools' caches not at all."""
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        gone = set(LEFT_OUT.intersection(names))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+                    gone.add(entry.name)
+        return gone
+
+    try:
+        shutil.copytree(source, target, symlinks=True, ignore=left_out)
+    except shutil.Error as problem:
+        name, _, why = problem.args[0][0]
+        raise SourceError(f"cannot copy {name}: {why}; make the source readable") from problem
+
+
+def _members(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = sorted(set(folders) - LEFT_OUT - set(links))
+        for name in sorted({*names, *links, *folders} - LEFT_OUT):
+            yield Path(folder) / name
+
+
+def pack(root: Path) -> bytes:
+    """A tree as tar.gz bytes; equal trees give equal bytes, so they are stored once."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in _members(root):
+            archive.inodes = {}  # type: ignore[attr-defined]  # hard links go in as files
+            member = archive.gettarinfo(path, str(path.relative_to(root)))
+            if member is None or not (member.isreg() or member.isdir() or member.issym()):
+                continue
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mtime = 0
+            if member.isreg():
+                with path.open("rb") as stream:
+                    archive.addfile(member, stream)
+            else:
+                archive.addfile(member)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, target: Path) -> None:
+    """Unpack tar.gz bytes below `target`; nothing can land outside of it."""
+    target.mkdir()
+    total = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+            for count, member in enumerate(archive):
+                total += member.size
+                if total > MAX_UNPACKED_BYTES or count >= MAX_MEMBERS:
+                    raise SourceError(
+                        f"packed source holds over {MAX_UNPACKED_BYTES >> 30} GiB or "
+                        f"{MAX_MEMBERS} files; leave out what the bug does not need"
+                    )
+                if set(Path(member.name).parts) & LEFT_OUT:
+                    continue
+                archive.extract(member, target, filter="data")
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as problem:
+        raise SourceError(
+            f"packed source cannot be unpacked: {problem}; pack it again"
+        ) from problem
