@@ -1,0 +1,1 @@
+"""Routing for very small web applications."""

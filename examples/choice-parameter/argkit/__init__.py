@@ -1,0 +1,1 @@
+"""Converting and checking command line values."""

@@ -1,0 +1,1 @@
+"""Declarative conversion of objects to plain data and back."""

@@ -1,0 +1,1 @@
+"""Grey images as rows of 0..255."""

@@ -1,0 +1,5 @@
+"""Undirected graphs."""
+
+from netgraph.graph import Graph
+
+__all__ = ["Graph"]

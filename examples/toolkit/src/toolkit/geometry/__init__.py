@@ -1,0 +1,1 @@
+"""Points and shapes in the plane."""

@@ -1,0 +1,1 @@
+"""Graphs and what can be found in them."""

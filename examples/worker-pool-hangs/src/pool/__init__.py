@@ -1,0 +1,1 @@
+"""A process pool that never loses a result."""
