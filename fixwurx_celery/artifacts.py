@@ -1,0 +1,102 @@
+"""Sources and patches, kept outside of messages and records, named by what they contain.
+
+By default they lie in the store itself, compressed, bounded and expiring; `FIXWURX_ARTIFACTS` names
+an fsspec URL instead (a shared folder, an object store).
+"""
+
+import zlib
+from hashlib import sha256
+from typing import Protocol
+
+import fsspec
+import redis
+
+from fixwurx_celery.errors import FixwurxError, InputError
+from fixwurx_celery.settings import Settings
+
+__all__ = ["Artifacts", "FolderArtifacts", "StoreArtifacts", "open_artifacts"]
+
+MOST_BYTES = 64 * 2**20
+"""An artifact in the store is at most this large when compressed; larger ones want a folder."""
+
+
+class Artifacts(Protocol):
+    """Where bytes are put and got by reference. Putting the same bytes twice keeps them once."""
+
+    def put(self, content: bytes) -> str:
+        """The reference under which `get` answers these bytes, on any host of the cluster."""
+
+    def get(self, ref: str) -> bytes:
+        """The bytes. Raises FixwurxError when they are not there (any more)."""
+
+
+def _ref(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+def _missing(ref: str) -> FixwurxError:
+    return FixwurxError(
+        f"artifact {ref[:12]} is not there: it expired, or this host sees another store; "
+        "submit the bug again"
+    )
+
+
+class StoreArtifacts:
+    """Artifacts in Redis. They expire when they were not used for as long as bugs are kept."""
+
+    def __init__(self, client: "redis.Redis", prefix: str, keep_s: float) -> None:
+        self._client, self._prefix, self._keep_s = client, prefix, int(keep_s)
+
+    def put(self, content: bytes) -> str:
+        """See Artifacts. Raises InputError above 64 MiB."""
+        packed = zlib.compress(content, 6)
+        if len(packed) > MOST_BYTES:
+            raise InputError(
+                [
+                    f"an artifact of {len(packed) >> 20} MiB is too large for the store (64 MiB); "
+                    "set FIXWURX_ARTIFACTS to a folder that all hosts share, or use a git source"
+                ]
+            )
+        ref = _ref(content)
+        self._client.set(self._prefix + ref, packed, ex=self._keep_s)
+        return ref
+
+    def get(self, ref: str) -> bytes:
+        """See Artifacts."""
+        packed = self._client.getex(self._prefix + ref, ex=self._keep_s)
+        if packed is None:
+            raise _missing(ref)
+        return zlib.decompress(packed)  # type: ignore[arg-type]
+
+
+class FolderArtifacts:
+    """Artifacts behind an fsspec URL."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+
+    def put(self, content: bytes) -> str:
+        """See Artifacts. Written beside its name and then moved there, so never seen by halves."""
+        ref = _ref(content)
+        path = f"{self._root}/{ref[:2]}/{ref}"
+        if not self._fs.exists(path):
+            self._fs.makedirs(f"{self._root}/{ref[:2]}", exist_ok=True)
+            self._fs.pipe_file(path + ".part", content)
+            self._fs.mv(path + ".part", path)
+        return ref
+
+    def get(self, ref: str) -> bytes:
+        """See Artifacts."""
+        try:
+            content: bytes = self._fs.cat_file(f"{self._root}/{ref[:2]}/{ref}")
+        except FileNotFoundError:
+            raise _missing(ref) from None
+        return content
+
+
+def open_artifacts(settings: Settings) -> Artifacts:
+    """The artifacts that the settings name. Connects lazily."""
+    if settings.artifacts:
+        return FolderArtifacts(settings.artifacts)
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
+    return StoreArtifacts(client, f"{{{settings.namespace}}}:artifact:", settings.keep_finished_sec)

@@ -1,0 +1,172 @@
+"""Celery's side of the cluster: its settings, the queues of nodes, and the doorbells.
+
+A message says "bug B, epoch E is yours" and nothing else. It may be lost, doubled or late: the store
+refuses what is stale and a sweep rings again what nobody answered.
+"""
+
+import json
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from celery import Celery
+from kombu import Exchange, Queue
+from kombu.exceptions import KombuError, OperationalError
+
+from fixwurx_celery.domain.bugs import Assignment
+from fixwurx_celery.settings import Settings
+
+__all__ = ["CONTROL_QUEUE", "PROCESS_BUG", "Doorbells", "celery_settings", "make_app", "node_queue"]
+
+PROCESS_BUG: Final = "fixwurx.process_bug"
+CONTROL_QUEUE: Final = "fixwurx.control"
+
+log = logging.getLogger(__name__)
+
+
+def node_queue(worker_id: str, *, declare: bool = False) -> Queue:
+    """The queue of one node. Only the node declares it; senders address it as it is."""
+    name = f"fixwurx.node.{worker_id}"
+    return Queue(name, Exchange(""), name, no_declare=not declare)
+
+
+def celery_settings(settings: Settings) -> dict[str, Any]:
+    """The Celery settings of every process of the cluster, each with why it is not the default."""
+    on_redis = urlsplit(settings.broker).scheme in ("redis", "rediss", "unix", "redis+socket")
+    broker = settings.broker.replace("unix://", "redis+socket://", 1) if on_redis else settings.broker
+    transport = {
+        # Publishing into a hung broker would otherwise block for ever.
+        "socket_timeout": 5,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        # kombu writes `unacked*` and `_kombu.*` bare into the database.
+        "global_keyprefix": f"{{{settings.namespace}}}:celery:",
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+    }
+    return {
+        "broker_url": broker or "memory://",
+        "broker_transport_options": transport if on_redis else {},
+        "broker_connection_retry_on_startup": True,
+        # The default gives up after 100 tries, and with that a node ends by itself.
+        "broker_connection_max_retries": None,
+        # Nothing but JSON crosses the broker, in either direction.
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        # Outcomes live in the store.
+        "task_ignore_result": True,
+        # Early ack and no prefetch: the one combination under which a restart of the broker neither
+        # ends a busy worker nor starts a task twice. What acks would do, the store's epochs do.
+        "task_acks_late": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": on_redis,
+        "worker_enable_prefetch_count_reduction": False,
+        # Flower shows tasks only of workers that send events.
+        "worker_send_task_events": True,
+        "task_default_queue": CONTROL_QUEUE,
+        "task_create_missing_queues": True,
+        "worker_hijack_root_logger": False,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def make_app(settings: Settings, name: str = "fixwurx_celery") -> Celery:
+    """A Celery application with these settings; it connects to nothing until used."""
+    app = Celery(name, set_as_current=False)
+    app.conf.update(celery_settings(settings))
+    return app
+
+
+class Doorbells:
+    """Rings the nodes of assignments. Not for sharing between threads, nor across a fork."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._producer: Any = None
+        self._origin = f"fixwurx@{socket.gethostname()}"
+
+    def ring(self, assignments: Sequence[Assignment]) -> bool:
+        """Whether all were sent, in one batch. When not, the sweep rings them later."""
+        if not assignments:
+            return True
+        try:
+            producer = self._producer or self._connect()
+            if len(assignments) == 1:
+                self._publish(producer, assignments[0])
+            else:
+                with producer.batch():
+                    for assignment in assignments:
+                        self._publish(producer, assignment)
+        except (KombuError, OperationalError, OSError, *self._errors()) as error:
+            self.close()
+            log.warning(
+                "could not ring %d assignments (%s); the next sweep rings them again",
+                len(assignments),
+                error,
+            )
+            return False
+        return True
+
+    def forget(self, worker_id: str) -> None:
+        """Deletes the queue of a node that has gone, with whatever lies in it."""
+        try:
+            producer = self._producer or self._connect()
+            node_queue(worker_id)(producer.channel).delete()
+        except (KombuError, OperationalError, OSError, *self._errors()) as error:
+            self.close()
+            log.warning("could not delete the queue of %s: %s", worker_id, error)
+
+    def close(self) -> None:
+        """Closes the connection; the next ring opens another."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            try:
+                producer.connection.release()
+            except Exception as error:  # a broken connection may break in any way at its end
+                log.debug("closing the broker connection: %s", error)
+
+    def _connect(self) -> Any:
+        connection = self._app.connection_for_write()
+        connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
+        self._producer = self._app.amqp.Producer(connection, auto_declare=False)
+        return self._producer
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        connection = self._app.connection_for_write()
+        return tuple({*connection.connection_errors, *connection.channel_errors})
+
+    def _publish(self, producer: Any, assignment: Assignment) -> None:
+        task_id = f"{assignment.bug_id}:{assignment.epoch}"
+        producer.publish(
+            json.dumps([[assignment.bug_id, assignment.epoch], {}, NO_CALLBACKS]),
+            exchange="",
+            routing_key=f"fixwurx.node.{assignment.worker_id}",
+            content_type="application/json",
+            content_encoding="utf-8",
+            correlation_id=task_id,
+            headers={
+                "lang": "py",
+                "task": PROCESS_BUG,
+                "id": task_id,
+                "root_id": task_id,
+                "parent_id": None,
+                "group": None,
+                "eta": None,
+                "expires": None,
+                "retries": 0,
+                "timelimit": [None, None],
+                "argsrepr": f"({assignment.bug_id!r}, {assignment.epoch})",
+                "kwargsrepr": "{}",
+                "origin": self._origin,
+                "ignore_result": True,
+            },
+        )
+
+
+NO_CALLBACKS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

@@ -1,0 +1,165 @@
+"""The Celery application of a node: `celery -A fixwurx_celery worker -n node1@%h`.
+
+Thin glue from Celery's hooks to `Node` (main process) and `Runner` (pool processes).
+"""
+
+import gc
+import logging
+import os
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from celery.exceptions import WorkerShutdown
+from celery.worker.consumer import Consumer
+
+from fixwurx_celery.broker import PROCESS_BUG, Doorbells, make_app, node_queue
+from fixwurx_celery.settings import Settings
+from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.worker.node import DuplicateNode, Node
+from fixwurx_celery.worker.runner import Runner
+
+__all__ = ["node_app"]
+
+log = logging.getLogger(__name__)
+
+LOOK_AT_POOL_S = 0.25
+"""How often dead pool processes are looked for. Celery's own look is every 5 s, or never noticed."""
+
+
+class NodeConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer, back within a second of the broker's return.
+
+    Celery backs off to 30 s, which no setting reaches. Mingle and gossip are left out: they cost a
+    second at every connection and tell a node nothing it acts on.
+    """
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc, name-defined]
+        """The consumer's steps without mingle and gossip."""
+
+        default_steps = [  # noqa: RUF012 - Celery's own declaration
+            step
+            for step in Consumer.Blueprint.default_steps
+            if not step.endswith((":Mingle", ":Gossip"))
+        ]
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """As Celery's, with a back-off of 0.2 s to 1 s."""
+        ensure = conn.ensure_connection
+
+        def ensure_soon(errback: Any = None, max_retries: Any = None, **options: Any) -> Any:
+            options.update(interval_start=0.2, interval_step=0.2, interval_max=1)
+            return ensure(errback, max_retries, **options)
+
+        conn.ensure_connection = ensure_soon
+        return super().ensure_connected(conn)
+
+
+class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Registers the node once its queue is consumed; drains and deregisters it at the end."""
+
+    requires = ("celery.worker.consumer:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        self._timer: Any = None
+        self._entered = False
+        self._node: Node | None = None
+
+    def start(self, consumer: Any) -> None:
+        """At boot, and after every reconnection to the broker."""
+        self._node = node = consumer.app.fixwurx_node
+        pool = consumer.pool
+        node.pool_pids = lambda: [process.pid for process in list(pool._pool._pool)]
+        self._timer = consumer.timer.call_repeatedly(LOOK_AT_POOL_S, pool.maintain_pool)
+        if self._entered:
+            return
+        try:
+            node.enter()
+        except DuplicateNode as error:
+            log.error("%s", error)
+            node.clear()
+            raise WorkerShutdown(1) from error
+        self._entered = True
+
+    def stop(self, consumer: Any) -> None:
+        """The broker is lost (the consumer's state is RUN then), or the worker shuts down."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._node and consumer.blueprint.state != bootsteps.RUN:
+            self._node.drain()
+
+    def shutdown(self, consumer: Any) -> None:
+        """The pool has ended its tasks."""
+        if self._node:
+            self._node.leave()
+
+
+def node_app(settings: Settings) -> Celery:
+    """The application whose workers are nodes with these settings. Connects to nothing yet."""
+    app = make_app(settings)
+    app.conf.update(
+        worker_concurrency=settings.total_agents,
+        worker_consumer=f"{__name__}:NodeConsumer",
+        worker_proc_alive_timeout=30.0,
+    )
+    app.fixwurx_node = Node(settings, lambda: Doorbells(app))
+    app.steps["consumer"].add(NodeStep)
+    _connect_signals(app)
+
+    runner: Runner | None = None
+
+    @app.task(name=PROCESS_BUG, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+    def process_bug(bug_id: str, epoch: int) -> None:
+        """Runs assignment `epoch` of the bug, if it is still this node's."""
+        nonlocal runner
+        if runner is None:  # first bug of this pool process: connect after the fork
+            node = app.fixwurx_node
+            runner = Runner(
+                ClusterStore.from_settings(settings),
+                settings,
+                Doorbells(app).ring,
+                worker_id=node.worker_id,
+                incarnation=node.incarnation,
+                run_dir=node.run_dir,
+            )
+        ended = runner.run(bug_id, int(epoch))
+        log.info("bug %s, assignment %s: %s", bug_id, epoch, ended)
+
+    return app
+
+
+def _connect_signals(app: Celery) -> None:
+    """Weak references would be collected with this frame, so each is connected strongly."""
+
+    def only_own_queue(sender: str, instance: Any, **_: Any) -> None:
+        if instance.app is not app:
+            return
+        queues = app.amqp.queues
+        queues.deselect(list(queues.consume_from))
+        queues.select_add(node_queue(sender, declare=True))
+        app.fixwurx_node.prepare(sender)
+
+    def share_memory(**_: Any) -> None:
+        gc.collect()
+        gc.freeze()
+
+    def process_lost(
+        sender: Any, exception: BaseException | None = None, args: Any = None, **_: Any
+    ) -> None:
+        # In the main process this signal tells of a pool process that died; in a pool process of an
+        # exception in the task, which the runner's own lease covers.
+        if os.getpid() == main_pid and args and sender.name == PROCESS_BUG:
+            app.fixwurx_node.lost_process(args[0], int(args[1]), f"its pool process died: {exception}")
+
+    def revoked(sender: Any, request: Any = None, **_: Any) -> None:
+        if os.getpid() == main_pid and request and sender.name == PROCESS_BUG:
+            app.fixwurx_node.lost_process(
+                request.args[0], int(request.args[1]), "its task was revoked", charge=""
+            )
+
+    main_pid = os.getpid()
+    signals.celeryd_after_setup.connect(only_own_queue, weak=False)
+    signals.worker_before_create_process.connect(share_memory, weak=False)
+    signals.task_failure.connect(process_lost, weak=False)
+    signals.task_retry.connect(revoked, weak=False)
+    signals.task_revoked.connect(revoked, weak=False)

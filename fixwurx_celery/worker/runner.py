@@ -1,0 +1,305 @@
+"""One bug on this pool process: start it, watch its engine, report, finish, ring what comes next.
+
+The runner is the keeper. It shares no process with the engine, so an engine that computes without
+pause keeps its lease, and one that hangs, ignores signals or forks is killed with all it started:
+when it is cancelled, when another run owns the bug, when its time is over, and before its lease
+ends while the store cannot be reached.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+from fixwurx_celery.domain.bugs import Assignment, BugState, Outcome, terminal_state
+from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.settings import Settings
+from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.worker.engine_host import fork_host
+from fixwurx_celery.worker.processes import end_descendants, inherit_orphans
+
+__all__ = ["Runner"]
+
+REPORT_EVERY_S: Final = 1.0
+LOG_PER_REPORT: Final = 4096
+LOG_HELD: Final = 16 * LOG_PER_REPORT
+RETRY_FINISH_S: Final = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class EngineHost:
+    """The engine's process, as the runner holds it."""
+
+    pid: int
+    connection: Connection
+    log_fd: int
+
+
+@dataclass(slots=True)
+class Run:
+    """What is known of the run under way."""
+
+    bug_id: str
+    epoch: int
+    token: str
+    deadline: float
+    phase: str = ""
+    checkpoint: str = ""
+    log: bytearray = field(default_factory=bytearray)
+    reported_at: float = 0.0
+    renewed_at: float = 0.0
+    told: str = ""
+    outcome: Any = None
+    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
+    clean: bool = False
+
+
+class Runner:
+    """Runs bugs one after another in this process. Made after the fork, not before."""
+
+    def __init__(
+        self,
+        store: ClusterStore,
+        settings: Settings,
+        ring: Callable[[Sequence[Assignment]], bool],
+        *,
+        worker_id: str,
+        incarnation: Callable[[], str],
+        run_dir: Path,
+    ) -> None:
+        self._store, self._settings, self._ring = store, settings, ring
+        self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
+        self._host: EngineHost | None = None
+        inherit_orphans()
+        signal.signal(signal.SIGCHLD, self._reap_host)
+
+    def run(self, bug_id: str, epoch: int) -> str:
+        """Runs that assignment of the bug to its end; one word about how it ended.
+
+        A doorbell that is late, doubled or for somebody else ends here without an effect.
+        """
+        incarnation = self._incarnation()
+        token = uuid.uuid4().hex
+        started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        if isinstance(started, str):
+            return started
+        now = time.monotonic()
+        run = Run(
+            bug_id=bug_id,
+            epoch=epoch,
+            token=token,
+            deadline=now + float(started.spec["timeout_s"]),
+            reported_at=now,
+            renewed_at=now,
+        )
+        workspace = self._run_dir / f"{bug_id}-{epoch}"
+        try:
+            workspace.mkdir(parents=True)
+            job = {
+                "id": bug_id,
+                "agents": started.spec["agents"],
+                "payload": started.spec["payload"],
+                "checkpoint": started.checkpoint,
+                "workspace": str(workspace),
+            }
+            host = self._begin(json.dumps(job).encode())
+            self._watch(host, run, incarnation)
+            if run.ended != "done" or not run.clean:
+                self.end_engine()
+            return self._conclude(run, incarnation)
+        except BaseException:
+            self.end_engine()
+            raise
+        finally:
+            shutil.rmtree(workspace, ignore_errors=True)
+
+    def end_engine(self) -> None:
+        """Kills the engine's process and everything below it, also what left its session."""
+        host, self._host = self._host, None
+        if host is None:
+            return
+        for kill in (os.kill, os.killpg):
+            try:
+                kill(host.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if not end_descendants():
+            log.error("processes of a bug outlived SIGKILL on %s", self._worker_id)
+        (self._run_dir / f"session-{host.pid}").unlink(missing_ok=True)
+        host.connection.close()
+        os.close(host.log_fd)
+
+    def _reap_host(self, *_: object) -> None:
+        # A host that went home for lack of work leaves no zombie behind.
+        if self._host is not None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._host.pid, os.WNOHANG)
+
+    # -- the engine's process --------------------------------------------------------------
+
+    def _begin(self, job: bytes) -> EngineHost:
+        """A host that has accepted the job: the one kept from the last bug, or a new one."""
+        if self._host is not None:
+            try:
+                self._host.connection.send_bytes(job)
+                self._host.connection.recv_bytes()
+                return self._host
+            except (OSError, EOFError):  # it went home after its idle time
+                self.end_engine()
+        ours, theirs = Pipe()
+        log_fd, log_write = os.pipe()
+        os.set_blocking(log_fd, False)
+        pid = fork_host(self._settings, str(self._run_dir), theirs, log_write)
+        theirs.close()
+        os.close(log_write)
+        (self._run_dir / f"session-{pid}").touch()
+        self._host = EngineHost(pid, ours, log_fd)
+        self._host.connection.send_bytes(job)
+        self._host.connection.recv_bytes()
+        return self._host
+
+    def _watch(self, host: EngineHost, run: Run, incarnation: str) -> None:
+        """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(host.connection, selectors.EVENT_READ)
+            selector.register(host.log_fd, selectors.EVENT_READ)
+            while not run.ended:
+                now = time.monotonic()
+                wait = min(run.reported_at + REPORT_EVERY_S, run.deadline) - now
+                ready = [key.fileobj for key, _ in selector.select(max(0.0, wait))]
+                if host.log_fd in ready and not self._read_log(host, run):
+                    selector.unregister(host.log_fd)
+                if host.connection in ready:
+                    self._read_messages(host, run)
+                now = time.monotonic()
+                if run.ended == "done":
+                    self._read_log(host, run)
+                    return
+                if not run.ended and now >= run.deadline:
+                    run.ended = "timed_out"
+                elif not run.ended and (
+                    now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told
+                ):
+                    self._report(run, incarnation, now)
+        self._read_log(host, run)
+
+    def _read_messages(self, host: EngineHost, run: Run) -> None:
+        try:
+            while host.connection.poll():
+                message = json.loads(host.connection.recv_bytes())
+                run.phase = message.get("phase", run.phase)
+                run.checkpoint = message.get("checkpoint", run.checkpoint)
+                if "done" in message:
+                    run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
+        except (EOFError, OSError):
+            run.ended = "died"
+
+    def _read_log(self, host: EngineHost, run: Run) -> bool:
+        """Takes in what was printed, keeping the end of a flood; False at its end."""
+        for _ in range(16):  # a flood must not keep the runner from its reports
+            try:
+                data = os.read(host.log_fd, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            run.log += data
+            if len(run.log) > LOG_HELD:
+                run.log[: len(run.log) - LOG_HELD] = b"[... output was faster than it is kept ...]\n"
+        return True
+
+    # -- the store -------------------------------------------------------------------------
+
+    def _report(self, run: Run, incarnation: str, now: float) -> None:
+        run.reported_at = now
+        try:
+            answer = self._tell(run, incarnation)
+        except StoreUnavailable as error:
+            # Two seconds before the lease ends, somebody else may be about to own this bug.
+            silent_s = time.monotonic() - run.renewed_at
+            log.warning("bug %s: no report for %.0f s: %s", run.bug_id, silent_s, error)
+            if silent_s > self._settings.lease_sec - 2:
+                run.ended = "cut_off"
+            return
+        run.renewed_at = time.monotonic()
+        if answer == "CANCELLED":
+            run.ended = "cancelled"
+        elif answer == "STALE":
+            run.ended = "stale"
+
+    def _tell(self, run: Run, incarnation: str) -> str:
+        text = bytes(run.log).decode("utf-8", "replace")
+        answer = self._store.report(
+            run.bug_id,
+            self._worker_id,
+            incarnation,
+            run.epoch,
+            run.token,
+            phase=run.phase if run.phase != run.told else "",
+            checkpoint=run.checkpoint,
+            log=text,
+        )
+        run.told, run.checkpoint = run.phase, ""
+        run.log.clear()
+        return answer
+
+    def _conclude(self, run: Run, incarnation: str) -> str:
+        match run.ended:
+            case "stale" | "cut_off":
+                return run.ended.upper()
+            case "died":
+                return self._give_back(run, incarnation)
+            case "cancelled":
+                outcome: Any = {"outcome": Outcome.CANCELLED, "reason": "cancelled while it ran"}
+            case "timed_out":
+                outcome = {
+                    "outcome": Outcome.TIMED_OUT,
+                    "reason": f"its time limit passed in phase {run.phase or 'TRIAGE'}; all its "
+                    "processes were killed",
+                }
+            case _:
+                outcome = run.outcome
+        state = terminal_state(outcome)
+        following = self._finish(run, incarnation, state, outcome)
+        if following is None:
+            return "STALE"
+        self._ring(following)
+        return str(state)
+
+    def _finish(
+        self, run: Run, incarnation: str, state: BugState, outcome: Any
+    ) -> list[Assignment] | None:
+        """Delivers the outcome, however long the store is away: it is not computed twice."""
+        while True:
+            try:
+                if run.log:
+                    self._tell(run, incarnation)
+                return self._store.finish(
+                    run.bug_id, self._worker_id, incarnation, run.epoch, run.token, state, outcome
+                )
+            except StoreUnavailable as error:
+                log.warning("bug %s has ended and cannot be recorded yet: %s", run.bug_id, error)
+                time.sleep(RETRY_FINISH_S)
+
+    def _give_back(self, run: Run, incarnation: str) -> str:
+        reason = "the engine's process died"
+        if run.log:
+            self._tell(run, incarnation)
+        status, assignments = self._store.fail_attempt(
+            run.bug_id, self._worker_id, incarnation, run.epoch, "attempts", reason
+        )
+        self._ring(assignments)
+        return status

@@ -1,0 +1,72 @@
+"""Outlives the node for a moment: ends what the node's death left running, and clears its folder.
+
+Run as `python warden.py RUN_DIR` with the node at the other end of its standard input. The node's
+processes die with it; what their bugs had started does not. Standard library only, so that it costs
+a few megabytes.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+
+QUIET_ROUNDS = 3
+
+
+def sessions(run_dir: str) -> set[int]:
+    """The sessions of engines that the node had under way, named by files in its folder."""
+    names = os.listdir(run_dir) if os.path.isdir(run_dir) else []  # noqa: PTH112, PTH208
+    return {int(name[8:]) for name in names if name.startswith("session-")}
+
+
+def strays(run_dir: str, known: set[int]) -> list[int]:
+    """Living processes of those sessions, or with this node's mark in their environment."""
+    mark = b"FIXWURX_MARK=" + os.fsencode(run_dir) + b"\0"
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                stat = file.read().rpartition(b")")[2].split()
+            if stat[0] == b"Z":
+                continue
+            if int(stat[3]) in known:
+                found.append(int(name))
+                continue
+            with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
+                if mark in file.read():
+                    found.append(int(name))
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def clear(run_dir: str) -> None:
+    """Kills the strays until none turns up any more, then removes the folder."""
+    known = sessions(run_dir)
+    quiet = 0
+    deadline = time.monotonic() + 10
+    while quiet < QUIET_ROUNDS and time.monotonic() < deadline:
+        found = strays(run_dir, known)
+        quiet = 0 if found else quiet + 1
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.03)
+    shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def main() -> None:
+    """Waits for the node to end, however it ends, and clears up after it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while os.read(0, 1):
+        pass
+    clear(sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()
