@@ -35,7 +35,9 @@ def node_queue(worker_id: str, *, declare: bool = False) -> Queue:
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """The Celery settings of every process of the cluster, each with why it is not the default."""
     on_redis = urlsplit(settings.broker).scheme in ("redis", "rediss", "unix", "redis+socket")
-    broker = settings.broker.replace("unix://", "redis+socket://", 1) if on_redis else settings.broker
+    broker = (
+        settings.broker.replace("unix://", "redis+socket://", 1) if on_redis else settings.broker
+    )
     transport = {
         # Publishing into a hung broker would otherwise block for ever.
         "socket_timeout": 5,

@@ -66,4 +66,3 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()["app"] = made = controller_app(Settings.from_environment())
     return made
-

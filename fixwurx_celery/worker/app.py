@@ -149,7 +149,9 @@ def _connect_signals(app: Celery) -> None:
         # In the main process this signal tells of a pool process that died; in a pool process of an
         # exception in the task, which the runner's own lease covers.
         if os.getpid() == main_pid and args and sender.name == PROCESS_BUG:
-            app.fixwurx_node.lost_process(args[0], int(args[1]), f"its pool process died: {exception}")
+            app.fixwurx_node.lost_process(
+                args[0], int(args[1]), f"its pool process died: {exception}"
+            )
 
     def revoked(sender: Any, request: Any = None, **_: Any) -> None:
         if os.getpid() == main_pid and request and sender.name == PROCESS_BUG:

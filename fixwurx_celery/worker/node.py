@@ -197,7 +197,9 @@ class Node:
                 log.warning("node %s has no heartbeat: %s", self.worker_id, error)
             except Exception:  # the heart must not stop: whatever it was, it is tried again
                 log.exception("node %s: unexpected trouble in its heartbeat", self.worker_id)
-            self._wake.wait(max(0.0, began + self._settings.heartbeat_interval_sec - time.monotonic()))
+            self._wake.wait(
+                max(0.0, began + self._settings.heartbeat_interval_sec - time.monotonic())
+            )
             self._wake.clear()
         self._retire(store, doorbells)
         doorbells.close()
@@ -209,7 +211,9 @@ class Node:
         if told is None:
             if self._leaving.is_set():
                 return True
-            log.warning("node %s was taken for lost: it ends its bugs and joins again", self.worker_id)
+            log.warning(
+                "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
+            )
             self._end_all_engines()
             self.incarnation.renew()
             if not self._register(store):
@@ -243,7 +247,12 @@ class Node:
                 log.error("processes of bug %s outlived SIGKILL", loss.bug_id)
             try:
                 _, assignments = store.fail_attempt(
-                    loss.bug_id, self.worker_id, self.incarnation(), loss.epoch, loss.charge, loss.reason
+                    loss.bug_id,
+                    self.worker_id,
+                    self.incarnation(),
+                    loss.epoch,
+                    loss.charge,
+                    loss.reason,
                 )
             except StoreUnavailable:
                 self._losses.put(loss)

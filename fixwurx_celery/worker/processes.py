@@ -70,9 +70,7 @@ def is_alive(name: str) -> bool:
 
 def children(parent: int) -> list[int]:
     """The processes whose parent is this one."""
-    return [
-        pid for pid in _pids() if (stat := _stat(pid)) is not None and int(stat[1]) == parent
-    ]
+    return [pid for pid in _pids() if (stat := _stat(pid)) is not None and int(stat[1]) == parent]
 
 
 def has_children() -> bool:

@@ -218,7 +218,9 @@ class Runner:
                 return False
             run.log += data
             if len(run.log) > LOG_HELD:
-                run.log[: len(run.log) - LOG_HELD] = b"[... output was faster than it is kept ...]\n"
+                run.log[: len(run.log) - LOG_HELD] = (
+                    b"[... output was faster than it is kept ...]\n"
+                )
         return True
 
     # -- the store -------------------------------------------------------------------------
