@@ -1,0 +1,188 @@
+"""Wrong operators: comparison, arithmetic, boolean, augmented; swapped and dropped operands."""
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced, wrap
+from fixwurx_celery.engine.analyst.mutate.source import Source
+
+COMPARISONS: dict[str, dict[str, float]] = {
+    "<": {"<=": 1.0, ">": 0.8, ">=": 0.6, "!=": 0.3, "==": 0.25},
+    "<=": {"<": 1.0, ">=": 0.8, ">": 0.6, "==": 0.25, "!=": 0.2},
+    ">": {">=": 1.0, "<": 0.8, "<=": 0.6, "!=": 0.3, "==": 0.25},
+    ">=": {">": 1.0, "<=": 0.8, "<": 0.6, "==": 0.25, "!=": 0.2},
+    "==": {"!=": 0.8, "<=": 0.5, ">=": 0.5, ">": 0.35, "<": 0.35, "in": 0.2, "is": 0.15},
+    "!=": {"==": 0.8, "<": 0.45, ">": 0.45, "<=": 0.3, ">=": 0.3, "not in": 0.15, "is not": 0.15},
+    "in": {"not in": 0.7, "==": 0.2},
+    "not in": {"in": 0.7, "!=": 0.2},
+    "is": {"is not": 0.7, "==": 0.25},
+    "is not": {"is": 0.7, "!=": 0.25},
+}
+ARITHMETIC: dict[str, dict[str, float]] = {
+    "+": {"-": 0.8, "*": 0.5, "|": 0.15, "//": 0.15, "%": 0.15, "^": 0.1},
+    "-": {"+": 0.8, "*": 0.3, "//": 0.2, "%": 0.2, "/": 0.15, "^": 0.1, "&": 0.15},
+    "*": {"+": 0.55, "//": 0.4, "**": 0.4, "/": 0.35, "-": 0.3, "%": 0.2},
+    "/": {"//": 0.85, "*": 0.6, "%": 0.3, "-": 0.2},
+    "//": {"%": 0.7, "/": 0.7, "*": 0.4, "-": 0.25, "+": 0.2, ">>": 0.1},
+    "%": {"//": 0.75, "/": 0.3, "*": 0.3, "-": 0.3, "+": 0.2, "&": 0.15},
+    "**": {"*": 0.7, "+": 0.2, "%": 0.2, "//": 0.2},
+    "&": {"|": 0.75, "^": 0.55, "-": 0.2, "%": 0.15, "+": 0.1},
+    "|": {"&": 0.75, "^": 0.55, "+": 0.3, "-": 0.25},
+    "^": {"&": 0.75, "|": 0.6, "**": 0.5, "-": 0.2, "+": 0.2},
+    "<<": {">>": 0.8, "*": 0.2, "**": 0.15},
+    ">>": {"<<": 0.8, "//": 0.3, "&": 0.15},
+    "@": {"*": 0.4},
+}
+UNORDERED = {"*", "&", "|", "^"}
+
+
+def edits(source: Source) -> Iterator[Edit]:
+    """Yield the edits of operators and of their operands."""
+    for node in source.nodes:
+        match node:
+            case cst.Comparison():
+                yield from _comparison(source, node)
+            case cst.BinaryOperation():
+                yield from _binary(source, node)
+            case cst.BooleanOperation():
+                yield from _boolean(source, node)
+            case cst.UnaryOperation():
+                yield from _unary(source, node)
+            case cst.AugAssign():
+                yield from _augmented(source, node)
+            case cst.Assign() if len(node.targets) == 1:
+                yield from _assign(source, node)
+            case _:
+                pass
+
+
+def _comparison(source: Source, node: cst.Comparison) -> Iterator[Edit]:
+    left = node.left
+    for target in node.comparisons:
+        span = source.span(target.operator)
+        operator = source.text[slice(*span)]
+        # the span of a two-word operator may hold other white space
+        operator = " ".join(operator.split())
+        for other, weight in COMPARISONS.get(operator, {}).items():
+            yield spliced(source, span, other, "comparison", weight, target)
+            for end in (left, target.comparator):
+                if isinstance(end, cst.Integer):
+                    for number in (int(end.value, 0) + 1, int(end.value, 0) - 1):
+                        start, stop = source.span(end)
+                        first, last = sorted([span, (start, stop)])
+                        texts = {span: other, (start, stop): str(number)}
+                        middle = source.text[first[1] : last[0]]
+                        yield spliced(
+                            source,
+                            (first[0], last[1]),
+                            f"{texts[first]}{middle}{texts[last]}",
+                            "comparison and bound",
+                            0.2 if operator == "==" else 0.1,
+                            target,
+                        )
+        if operator in ("in", "not in") and len(node.comparisons) == 1:
+            text = f"{source.code(target.comparator)} {operator} {source.code(left)}"
+            yield replaced(source, node, text, "operands swapped", 0.15)
+        left = target.comparator
+    if len(node.comparisons) > 1:
+        first = node.comparisons[0]
+        end = source.outer_span(first)[1]
+        start = source.outer_span(node.left)[0]
+        yield replaced(source, node, source.text[start:end], "chained comparison", 0.25)
+        rest = source.text[source.outer_span(first.comparator)[0] : source.span(node)[1]]
+        yield replaced(source, node, rest, "chained comparison", 0.25)
+
+
+def _binary(source: Source, node: cst.BinaryOperation) -> Iterator[Edit]:
+    span = source.span(node.operator)
+    operator = source.text[slice(*span)]
+    for other, weight in ARITHMETIC.get(operator, {}).items():
+        yield spliced(source, span, other, "operator", weight, node.operator)
+    left, right = source.code(node.left), source.code(node.right)
+    texty = isinstance(node.left, cst.Integer) or isinstance(node.right, cst.Integer)
+    if operator not in UNORDERED and not (operator == "+" and texty):
+        weight = 0.45 if operator in ("-", "+", "/", "//", "%") else 0.3
+        swapped = f"{wrap(right)} {operator} {wrap(left)}"
+        yield replaced(source, node, swapped, "operands swapped", weight)
+    yield replaced(source, node, left, "operand dropped", 0.4 if texty else 0.3)
+    yield replaced(source, node, right, "operand dropped", 0.25)
+    inner = node.left
+    if isinstance(inner, cst.BinaryOperation):  # (a op b) op c -> a op (b op c)
+        a, b = source.code(inner.left), source.code(inner.right)
+        text = f"{a} {source.text[slice(*source.span(inner.operator))]} ({b} {operator} {right})"
+        yield replaced(source, node, text, "grouping", 0.25)
+    inner = node.right
+    if isinstance(inner, cst.BinaryOperation):
+        a, b = source.code(inner.left), source.code(inner.right)
+        text = f"({left} {operator} {a}) {source.text[slice(*source.span(inner.operator))]} {b}"
+        yield replaced(source, node, text, "grouping", 0.3)
+
+
+def _boolean(source: Source, node: cst.BooleanOperation) -> Iterator[Edit]:
+    other = "or" if isinstance(node.operator, cst.And) else "and"
+    yield spliced(
+        source, source.span(node.operator), other, "boolean operator", 0.85, node.operator
+    )
+    yield replaced(source, node, source.code(node.left), "clause dropped", 0.5)
+    yield replaced(source, node, source.code(node.right), "clause dropped", 0.5)
+    middle = "and" if other == "or" else "or"
+    text = f"{source.code(node.right)} {middle} {source.code(node.left)}"
+    yield replaced(source, node, text, "operands swapped", 0.3)
+
+
+def _unary(source: Source, node: cst.UnaryOperation) -> Iterator[Edit]:
+    kind = "not dropped" if isinstance(node.operator, cst.Not) else "sign dropped"
+    yield replaced(source, node, source.code(node.expression), kind, 0.65)
+    if isinstance(node.operator, cst.BitInvert):
+        yield spliced(source, source.span(node.operator), "-", "operator", 0.3, node)
+
+
+def _augmented(source: Source, node: cst.AugAssign) -> Iterator[Edit]:
+    span = source.span(node.operator)
+    operator = source.text[slice(*span)]
+    for other, weight in ARITHMETIC.get(operator[:-1], {}).items():
+        yield spliced(source, span, f"{other}=", "augmented operator", weight, node)
+    yield spliced(source, span, "=", "augmented operator", 0.5, node)
+    target, value = source.code(node.target), source.code(node.value)
+    whole = source.span(node)
+    for call in ("max", "min"):
+        text = f"{target} = {call}({target}, {value})"
+        yield spliced(source, whole, text, "accumulation", 0.3, node)
+    if operator == "+=":
+        text = f"{target} = {wrap(value)} + {target}"
+        yield spliced(source, whole, text, "operands swapped", 0.35, node)
+    elif operator == "-=":
+        text = f"{target} = {wrap(value)} - {target}"
+        yield spliced(source, whole, text, "operands swapped", 0.2, node)
+    yield spliced(source, span, f"= {target} * {target} +", "accumulation", 0.05, node)
+
+
+def _assign(source: Source, node: cst.Assign) -> Iterator[Edit]:
+    target, value = node.targets[0].target, node.value
+    if isinstance(target, cst.Tuple):
+        return
+    start, end = source.span(target)[1], source.outer_span(value)[0]
+    first = not isinstance(target, cst.Name) or _assigned_elsewhere(source, node, target.value)
+    for operator, weight in (("+=", 0.5), ("-=", 0.3), ("*=", 0.25), ("|=", 0.15), ("//=", 0.15)):
+        scale = 1.0 if first else 0.15
+        text = f" {operator} "
+        yield spliced(source, (start, end), text, "accumulation", weight * scale, node)
+    name, text = source.code(target), source.code(value)
+    whole = source.outer_span(value)
+    if first:
+        for call in ("max", "min"):
+            new = f"{call}({name}, {text})"
+            yield spliced(source, whole, new, "accumulation", 0.5, node)
+
+
+def _assigned_elsewhere(source: Source, node: cst.Assign, name: str) -> bool:
+    scope = source.scopes[node]
+    return name in scope.params or any(
+        isinstance(other, cst.Name)
+        and other.value == name
+        and source.is_store(other)
+        and source.scopes[other] is scope
+        and source.line(other) < source.line(node)
+        for other in source.nodes
+    )
