@@ -170,10 +170,17 @@ class Supervisor:
                 if not chunk:
                     poller.unregister(self.pipe)
             if self.control in ready:
-                self.why = "asked" if os.read(self.control, 16) else "orphaned"
+                self.why = "asked" if self.asked() else "orphaned"
                 return
             if child in ready:
                 return
+
+    def asked(self) -> bool:
+        """True when the host says to end; False when it is gone, maybe with our line unread."""
+        try:
+            return bool(os.read(self.control, 16))
+        except ConnectionError:
+            return False
 
     def wait_for_end(self, seconds: float) -> bool:
         """Reap and read for up to `seconds`; True when nothing is left."""
@@ -214,9 +221,11 @@ class Supervisor:
     def run(self) -> None:
         """The whole life."""
         self.report(started=self.child)
-        self.watch()
-        seconds = time.monotonic() - self.started
-        left = self.end()
+        try:
+            self.watch()
+        finally:  # whatever went wrong here, nothing is left behind
+            seconds = time.monotonic() - self.started
+            left = self.end()
         self.drain()
         self.output.close()
         self.report(status=self.status, why=self.why, seconds=round(seconds, 4), left=left)

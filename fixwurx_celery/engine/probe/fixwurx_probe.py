@@ -9,7 +9,8 @@ by rename, whenever a test fails and at the end; so a later hang or kill leaves 
 """
 
 # It runs in any Python and loads as little as it can.
-# ruff: noqa: ARG001, ARG002, D102, PTH, UP031
+# mypy: ignore-errors
+# ruff: noqa: ARG001, ARG002, D102, PTH105, PTH118, PTH123, UP031
 
 import atexit
 import json

@@ -1,6 +1,7 @@
 """The pytest plugin of the probe: records each test, stops at no failure, limits each test."""
 
 # pytest passes hook arguments by name.
+# mypy: ignore-errors
 # ruff: noqa: ARG001
 
 import fixwurx_probe

@@ -4,7 +4,8 @@ It lets the sitecustomize that it hides run as well, then begins to record (fixw
 """
 
 # pathlib would be loaded into every Python that is traced.
-# ruff: noqa: PTH
+# mypy: ignore-errors
+# ruff: noqa: PTH100, PTH120
 
 import importlib.machinery
 import os
