@@ -1,7 +1,7 @@
 """Celery's side of the cluster: its settings, the queues of nodes, and the doorbells.
 
-A message says "bug B, epoch E is yours" and nothing else. It may be lost, doubled or late: the store
-refuses what is stale and a sweep rings again what nobody answered.
+A message says "bug B, epoch E is yours" and nothing else. It may be lost, doubled or late: the
+store refuses what is stale and a sweep rings again what nobody answered.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from celery import Celery
-from kombu import Exchange, Queue
-from kombu.exceptions import KombuError, OperationalError
+from kombu.entity import Exchange, Queue
+from kombu.exceptions import KombuError
 
 from fixwurx_celery.domain.bugs import Assignment
 from fixwurx_celery.settings import Settings
@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 def node_queue(worker_id: str, *, declare: bool = False) -> Queue:
     """The queue of one node. Only the node declares it; senders address it as it is."""
     name = f"fixwurx.node.{worker_id}"
-    return Queue(name, Exchange(""), name, no_declare=not declare)
+    return Queue(name, Exchange("fixwurx.node", "direct"), name, no_declare=not declare)
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """The Celery settings of every process of the cluster, each with why it is not the default."""
     on_redis = urlsplit(settings.broker).scheme in ("redis", "rediss", "unix", "redis+socket")
-    broker = (
-        settings.broker.replace("unix://", "redis+socket://", 1) if on_redis else settings.broker
-    )
+    broker = settings.broker
+    if broker.startswith("unix://"):  # kombu calls it redis+socket
+        broker = "redis+socket://" + broker.removeprefix("unix://")
     transport = {
         # Publishing into a hung broker would otherwise block for ever.
         "socket_timeout": 5,
@@ -105,7 +105,7 @@ class Doorbells:
                 with producer.batch():
                     for assignment in assignments:
                         self._publish(producer, assignment)
-        except (KombuError, OperationalError, OSError, *self._errors()) as error:
+        except self._errors() as error:
             self.close()
             log.warning(
                 "could not ring %d assignments (%s); the next sweep rings them again",
@@ -119,8 +119,11 @@ class Doorbells:
         """Deletes the queue of a node that has gone, with whatever lies in it."""
         try:
             producer = self._producer or self._connect()
-            node_queue(worker_id)(producer.channel).delete()
-        except (KombuError, OperationalError, OSError, *self._errors()) as error:
+            # Declared first: kombu deletes only those bindings that this process has seen.
+            queue = node_queue(worker_id, declare=True)(producer.channel)
+            queue.declare()
+            queue.delete()
+        except self._errors() as error:
             self.close()
             log.warning("could not delete the queue of %s: %s", worker_id, error)
 
@@ -140,8 +143,8 @@ class Doorbells:
         return self._producer
 
     def _errors(self) -> tuple[type[Exception], ...]:
-        connection = self._app.connection_for_write()
-        return tuple({*connection.connection_errors, *connection.channel_errors})
+        transport = self._app.connection_for_write()
+        return (KombuError, OSError, *transport.connection_errors, *transport.channel_errors)
 
     def _publish(self, producer: Any, assignment: Assignment) -> None:
         task_id = f"{assignment.bug_id}:{assignment.epoch}"

@@ -12,7 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, make_app
 from fixwurx_celery.settings import Settings

@@ -1,8 +1,8 @@
 """ClusterResourceManager: FixWurx's ResourceManager, with the agents of the whole cluster.
 
-Two ways to use it. `enqueue` hands a bug over: it runs on a node as soon as there is room. `allocate`
-reserves agents for a bug that the caller runs itself: it refuses rather than waits, and what it
-reserves is freed when the caller's process dies.
+Two ways to use it. `enqueue` hands a bug over: it runs on a node as soon as there is room.
+`allocate` reserves agents for a bug that the caller runs itself: it refuses rather than waits, and
+what it reserves is freed when the caller's process dies.
 """
 
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class ClusterResourceManager:
-    """The agents of all nodes. Thread-safe; every answer is the store's, at the time of the call."""
+    """The agents of all nodes. Thread-safe; every answer is the store's, at the time of asking."""
 
     AGENTS_PER_BUG = AGENTS_PER_BUG
 

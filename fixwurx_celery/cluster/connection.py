@@ -69,8 +69,8 @@ def refusal(bug: Bug, submission: Submission) -> FixwurxError | None:
             return Unsatisfiable(bug.id, bug.agents, int(submission.detail))
         case "CLASSES":
             return FixwurxError(
-                f"cannot take bug {bug.id}: bugs of {submission.detail} different (agents, requires) "
-                "wait already; use fewer combinations, or retry when some have ended"
+                f"cannot take bug {bug.id}: {submission.detail} different (agents, requires) wait "
+                "already; use fewer combinations, or retry when some have ended"
             )
         case _:
             return None

@@ -11,7 +11,7 @@ __all__ = ["ResourceManager"]
 class ResourceManager:
     """Agents of this process alone. Thread-safe.
 
-    Invariant: `0 <= free <= total_agents`, and what is not free is held by name, three agents a bug.
+    Invariant: `0 <= free <= total_agents`; what is not free is held by name, three agents a bug.
     """
 
     AGENTS_PER_BUG = AGENTS_PER_BUG

@@ -23,7 +23,7 @@ __all__ = ["node_app"]
 log = logging.getLogger(__name__)
 
 LOOK_AT_POOL_S = 0.25
-"""How often dead pool processes are looked for. Celery's own look is every 5 s, or never noticed."""
+"""How often dead pool processes are looked for; Celery itself looks every 5 s."""
 
 
 class NodeConsumer(Consumer):  # type: ignore[misc]
@@ -33,14 +33,9 @@ class NodeConsumer(Consumer):  # type: ignore[misc]
     second at every connection and tell a node nothing it acts on.
     """
 
-    class Blueprint(Consumer.Blueprint):  # type: ignore[misc, name-defined]
-        """The consumer's steps without mingle and gossip."""
-
-        default_steps = [  # noqa: RUF012 - Celery's own declaration
-            step
-            for step in Consumer.Blueprint.default_steps
-            if not step.endswith((":Mingle", ":Gossip"))
-        ]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.update(without_mingle=True, without_gossip=True)
+        super().__init__(*args, **options)
 
     def ensure_connected(self, conn: Any) -> Any:
         """As Celery's, with a back-off of 0.2 s to 1 s."""
@@ -59,7 +54,7 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     requires = ("celery.worker.consumer:Tasks",)
 
-    def __init__(self, consumer: Any, **_: Any) -> None:
+    def __init__(self, _consumer: Any, **_: Any) -> None:
         self._timer: Any = None
         self._entered = False
         self._node: Node | None = None
@@ -88,7 +83,7 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._node and consumer.blueprint.state != bootsteps.RUN:
             self._node.drain()
 
-    def shutdown(self, consumer: Any) -> None:
+    def shutdown(self, _consumer: Any) -> None:
         """The pool has ended its tasks."""
         if self._node:
             self._node.leave()

@@ -1,8 +1,8 @@
 """The process in which engines run: leader of its own session, one bug at a time.
 
-Forked by a pool child when a bug arrives, kept for the next one, gone after a while without work. It
-knows nothing of the store: it gets a job over a pipe, answers with progress, and may be killed at
-any moment with everything below it. Its stdout and stderr are the attempt's log.
+Forked by a pool process when a bug arrives, kept for the next one, gone after a while without work.
+It knows nothing of the store: it gets a job over a pipe, answers with progress, and may be killed
+at any moment with everything below it. Its stdout and stderr are the attempt's log.
 """
 
 import importlib
@@ -81,28 +81,28 @@ def _settle_in(parent: int, mark: str, connection: Connection, log_fd: int) -> N
     os.dup2(null, 0)
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
-    for name in os.listdir("/proc/self/fd"):
-        number = int(name)
-        if number > 2 and number not in (connection.fileno(), null):
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        descriptor = int(entry.name)
+        if descriptor > 2 and descriptor not in (connection.fileno(), null):
             try:
-                os.dup2(null, number, inheritable=False)
+                os.dup2(null, descriptor, inheritable=False)
             except OSError:
                 continue
     # Celery redirected these into its own log.
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(
-        io.FileIO(1, "w", closefd=False), encoding="utf-8", errors="replace", line_buffering=True,
-        write_through=True,
-    )  # fmt: skip
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
-        io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="replace", line_buffering=True,
-        write_through=True,
-    )  # fmt: skip
+    sys.stdout, sys.stderr = _unbuffered(1), _unbuffered(2)
     logging.root.handlers[:] = [logging.StreamHandler(sys.stderr)]
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.handlers.clear()
             logger.propagate = True
     os.environ["FIXWURX_MARK"] = mark
+
+
+def _unbuffered(descriptor: int) -> io.TextIOWrapper:
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        raw, encoding="utf-8", errors="replace", line_buffering=True, write_through=True
+    )
 
 
 def _serve(settings: Settings, connection: Connection) -> NoReturn:

@@ -46,7 +46,7 @@ SWEEP_AT_ONCE: Final = 20
 log = logging.getLogger(__name__)
 
 
-class DuplicateNode(FixwurxError):
+class DuplicateNode(FixwurxError):  # noqa: N818 - as all of errors.py
     """Another live node has this name."""
 
     def __init__(self, worker_id: str) -> None:

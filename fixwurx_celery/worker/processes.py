@@ -50,9 +50,9 @@ def _stat(pid: int | str) -> list[str] | None:
 
 
 def _pids() -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            yield int(name)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            yield int(entry.name)
 
 
 def identity(pid: int) -> str | None:

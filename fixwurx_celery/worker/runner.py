@@ -66,6 +66,10 @@ class Run:
     ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
     clean: bool = False
 
+    def is_over(self) -> bool:
+        """Whether nothing more is expected of the engine."""
+        return self.ended != ""
+
 
 class Runner:
     """Runs bugs one after another in this process. Made after the fork, not before."""
@@ -176,7 +180,7 @@ class Runner:
         with selectors.DefaultSelector() as selector:
             selector.register(host.connection, selectors.EVENT_READ)
             selector.register(host.log_fd, selectors.EVENT_READ)
-            while not run.ended:
+            while not run.is_over():
                 now = time.monotonic()
                 wait = min(run.reported_at + REPORT_EVERY_S, run.deadline) - now
                 ready = [key.fileobj for key, _ in selector.select(max(0.0, wait))]
@@ -185,14 +189,11 @@ class Runner:
                 if host.connection in ready:
                     self._read_messages(host, run)
                 now = time.monotonic()
-                if run.ended == "done":
-                    self._read_log(host, run)
-                    return
-                if not run.ended and now >= run.deadline:
+                if run.is_over():
+                    break
+                if now >= run.deadline:
                     run.ended = "timed_out"
-                elif not run.ended and (
-                    now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told
-                ):
+                elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
                     self._report(run, incarnation, now)
         self._read_log(host, run)
 
