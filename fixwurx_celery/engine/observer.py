@@ -88,8 +88,7 @@ def localise(
     if assignment.verify != assignment.reproduce:
         commands.append(assignment.verify)
     for command in commands:
-        budget = min(TRACE_LIMIT_S, 10.0 + 20.0 * failure.seconds)
-        traced = yield from _trace(command, workspace, processes, budget, failure, spectrum)
+        traced = yield from _trace(command, workspace, processes, failure, spectrum)
         if command is assignment.reproduce and failure.timed_out:
             output += traced.tail(4 * MAX_OUTPUT)  # here a hanging test has a traceback
     # Copies are gone, so paths below any of them are read as paths of the source.
@@ -131,19 +130,25 @@ def _trace(
     command: str,
     workspace: Workspace,
     processes: Processes,
-    budget_s: float,
     failure: Finished,
     spectrum: Spectrum,
 ) -> Steps[Finished]:
     copy = workspace.copy()
     records = workspace.out / f"trace-{workspace.number()}"
     records.mkdir()
-    limit_s = 5.0 if failure.timed_out else max(5.0, min(3 * failure.seconds, budget_s / 3))
+    # A test that hangs is cut short, so that the others run and it has a traceback. Where nothing
+    # hung before, no test is cut short but by a multiple of what all of them took.
+    budget_s = min(TRACE_LIMIT_S, 10.0 + 20.0 * failure.seconds)
+    limit_s = max(5.0, min(3 * failure.seconds, budget_s / 3))
+    if failure.timed_out:
+        limit_s = min(5.0, max(1.0, failure.seconds / 4))
+        budget_s = 6 * limit_s
     env = dict(workspace.environment)
     env |= {
         "FIXWURX_PROBE_OUT": str(records),
         "FIXWURX_PROBE_ROOT": str(copy),
         "FIXWURX_PROBE_TEST_LIMIT_S": str(limit_s),
+        "FIXWURX_PROBE_START_LIMIT_S": str(2 * limit_s if failure.timed_out else 0),
         "PYTHONPATH": os.pathsep.join([str(PROBE), env.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "PYTEST_ADDOPTS": "-p fixwurx_probe_pytest -p no:cacheprovider",
     }

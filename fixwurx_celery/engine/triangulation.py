@@ -181,6 +181,7 @@ class Triangulation:
         self, analyst: Analyst, verifier: Verifier, pending: list[Candidate]
     ) -> Steps[None]:
         while True:
+            pending = [one for one in pending if not verifier.has_refused(one)]
             self._pending = pending
             if pending:
                 self._enter(Phase.PATCH)

@@ -64,6 +64,10 @@ class Verifier:
             files=assignment.files, commands=(assignment.reproduce, assignment.verify)
         )
 
+    def has_refused(self, candidate: Candidate) -> bool:
+        """Tell whether the same diff was refused before, here or on an earlier node."""
+        return digest(candidate.diff) in self.refused
+
     def first_survivor(self, candidates: Sequence[Candidate]) -> Steps[Survivor | None]:
         """Return the best candidate that passes everything, twice where it could be luck.
 

@@ -1,5 +1,6 @@
 """Small broken repositories and what it takes to run the shipped engine on them."""
 
+import difflib
 import os
 import subprocess
 import sys
@@ -37,19 +38,14 @@ def test_gcd():
 def test_lcm_of_zero():
     assert lcm(0, 3) == 0
 """
-GCD_FIX = """\
---- a/gcd.py
-+++ b/gcd.py
-@@ -1,7 +1,7 @@
- def gcd(a, b):
-     while b:
-         a, b = b, a % b
--    return b
-+    return a
- 
- 
- def lcm(a, b):
-"""
+GCD_FIX = "".join(
+    difflib.unified_diff(
+        GCD.splitlines(keepends=True),
+        GCD.replace("return b\n", "return a\n").splitlines(keepends=True),
+        "a/gcd.py",
+        "b/gcd.py",
+    )
+)
 PYTEST = "python -m pytest -q -x -p no:cacheprovider tests/test_gcd.py"
 # Starts no test runner, so it costs an interpreter and no more.
 CHECK = "python -c 'from gcd import gcd; assert gcd(12, 18) == 6, gcd(12, 18)'"

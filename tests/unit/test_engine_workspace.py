@@ -103,7 +103,7 @@ def test_a_patch_cannot_write_outside_of_its_copy(tmp_path: Path, path: str) -> 
 def test_a_patch_for_another_text_does_not_apply(tmp_path: Path) -> None:
     workspace = sealed(tmp_path / "w")
 
-    with pytest.raises(PatchError, match="does not apply: .*gcd.py"):
+    with pytest.raises(PatchError, match=r"does not apply: .*gcd\.py"):
         workspace.apply(GCD_FIX.replace("while b", "while c"), workspace.copy())
 
 

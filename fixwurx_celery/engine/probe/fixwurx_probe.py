@@ -22,6 +22,7 @@ import time
 
 ROOT = os.path.realpath(os.environ.get("FIXWURX_PROBE_ROOT", ".")) + os.sep
 LIMIT_S = float(os.environ.get("FIXWURX_PROBE_TEST_LIMIT_S", "0"))
+START_LIMIT_S = float(os.environ.get("FIXWURX_PROBE_START_LIMIT_S", "0"))  # until the first test
 MAX_NAMES = 300
 SKIPPED = (os.sep + "site-packages" + os.sep, os.sep + ".tox" + os.sep, os.sep + "venv" + os.sep)
 
@@ -121,6 +122,7 @@ class Probe:
         if self.has_tests:
             return
         self.has_tests = True
+        disarm()
         for path, lines in self.tracer.take().items():
             self.imported.setdefault(path, set()).update(lines)
 
@@ -172,23 +174,24 @@ def begin():
         _probe.tracer.start()
         atexit.register(_probe.finish)
         _wrap_unittest(_probe)
+        arm(START_LIMIT_S)
     return _probe
 
 
 def _on_alarm(signum, frame):
-    raise TestTookTooLong("no end within %.0f s" % LIMIT_S)
+    raise TestTookTooLong("no end within the limit")
 
 
-def arm():
-    """Limit what follows to LIMIT_S."""
-    if LIMIT_S and threading.current_thread() is threading.main_thread():
+def arm(limit=LIMIT_S):
+    """Limit what follows."""
+    if limit and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGALRM, _on_alarm)
-        signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+        signal.setitimer(signal.ITIMER_REAL, limit)
 
 
 def disarm():
     """Lift the limit."""
-    if LIMIT_S and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
