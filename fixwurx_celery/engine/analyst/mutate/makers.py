@@ -2,13 +2,28 @@
 
 from collections.abc import Callable, Iterator
 
-from fixwurx_celery.engine.analyst.mutate import edits_constants, edits_operators
+from fixwurx_celery.engine.analyst.mutate import (
+    edits_calls,
+    edits_conditions,
+    edits_constants,
+    edits_expressions,
+    edits_names,
+    edits_operators,
+    edits_slices,
+    edits_statements,
+)
 from fixwurx_celery.engine.analyst.mutate.edit import Edit
 from fixwurx_celery.engine.analyst.mutate.source import Source
 
 MAKERS: tuple[Callable[[Source], Iterator[Edit]], ...] = (
     edits_operators.edits,
     edits_constants.edits,
+    edits_names.edits,
+    edits_slices.edits,
+    edits_calls.edits,
+    edits_conditions.edits,
+    edits_statements.edits,
+    edits_expressions.edits,
 )
 
 

@@ -24,6 +24,7 @@ class Scope:
     expressions: dict[str, cst.BaseExpression] = field(default_factory=dict)
     conditions: dict[str, None] = field(default_factory=dict)
     statements: dict[str, None] = field(default_factory=dict)
+    constants: dict[str, None] = field(default_factory=dict)
     is_class: bool = False
 
     def visible(self) -> list[str]:
@@ -33,6 +34,8 @@ class Scope:
         while scope is not None:
             if not scope.is_class and scope.outer is not None:
                 found |= dict.fromkeys(scope.names)
+            elif scope.outer is None:
+                found |= dict.fromkeys(scope.constants)
             scope = scope.outer
         return list(found)
 
@@ -54,9 +57,12 @@ class Source:
         self.nodes: list[cst.CSTNode] = []
         self.top = Scope(self.module, None, 0)
         self.attributes: dict[str, None] = {}
+        self.module_names: dict[str, None] = {}
         self.integers: dict[str, None] = {}
         self.strings: dict[str, None] = {}
         self.calls: dict[str, None] = {}
+        self.attribute_owners: dict[str, dict[str, None]] = {}
+        self._functions: dict[str, cst.CSTNode] | None = None
         self.types: dict[int, dict[str, set[str]]] = {}
         self._walk(self.module, self.top)
         self._collect()
@@ -69,7 +75,7 @@ class Source:
             self.nodes.append(node)
             inner = scope
             if isinstance(node, cst.FunctionDef | cst.Lambda | cst.ClassDef):
-                inner = Scope(node, scope, self.line(node))
+                inner = Scope(node, scope, self._first_line(node))
                 inner.is_class = isinstance(node, cst.ClassDef)
                 if not isinstance(node, cst.Lambda):
                     scope.names[node.name.value] = None
@@ -83,6 +89,11 @@ class Source:
                 stack.append((child, scope if outside else inner))
         self.nodes.sort(key=lambda item: self.span(item)[0])
 
+    def _first_line(self, node: cst.CSTNode) -> int:
+        """Return the line that the interpreter calls the first of a function: its decorator's."""
+        decorators = getattr(node, "decorators", ())
+        return self.line(decorators[0] if decorators else node)
+
     def _collect(self) -> None:
         for node in self.nodes:
             scope = self.scopes[node]
@@ -91,12 +102,17 @@ class Source:
                 scope.params[node.name.value] = None
             elif isinstance(node, cst.Name) and self.is_store(node):
                 scope.names[node.value] = None
+                if scope.outer is None:
+                    self.module_names[node.value] = None
+                    scope.constants[node.value] = None
             elif isinstance(node, cst.ImportAlias):
                 bound = node.asname.name if node.asname else node.name
                 if isinstance(bound, cst.Name):
                     scope.names[bound.value] = None
             elif isinstance(node, cst.Attribute):
                 self.attributes[node.attr.value] = None
+                owners = self.attribute_owners.setdefault(node.attr.value, {})
+                owners[self.code(node.value)] = None
             elif isinstance(node, cst.Integer):
                 self.integers[node.value] = None
             elif isinstance(node, cst.SimpleString):
@@ -132,6 +148,49 @@ class Source:
     def keep_lines(self, lines: set[int]) -> None:
         """Forget the nodes that begin on no line of `lines`, once ingredients were gathered."""
         self.nodes = [node for node in self.nodes if self.line(node) in lines]
+
+    # What edits are built from.
+
+    def functions(self) -> dict[str, cst.CSTNode]:
+        """Return what the file defines that can be called by its bare name."""
+        if self._functions is None:
+            self._functions = {
+                node.name.value: node
+                for node, scope in self.scopes.items()
+                if isinstance(node, cst.FunctionDef | cst.ClassDef) and not scope.is_class
+            }
+        return self._functions
+
+    def own_attributes(self) -> list[str]:
+        """Return the attributes of `self` that the file mentions."""
+        return [name for name, owners in self.attribute_owners.items() if "self" in owners]
+
+    def methods(self) -> list[str]:
+        """Return the names of the methods of the file's classes."""
+        return [
+            node.name.value
+            for node, scope in self.scopes.items()
+            if isinstance(node, cst.FunctionDef) and scope.is_class
+        ]
+
+    def types_at(self, node: cst.CSTNode) -> dict[str, set[str]]:
+        """Return the types that names were seen to have in the function of `node`."""
+        scope: Scope | None = self.scopes[node]
+        found: dict[str, set[str]] = {}
+        while scope is not None and scope.outer is not None:
+            for name, kinds in self.types.get(scope.first_line, {}).items():
+                found.setdefault(name, kinds)
+            scope = scope.outer
+        return found
+
+    def names_of(self, node: cst.CSTNode, kinds: set[str]) -> list[str]:
+        """Return the names in sight of `node` with one of `kinds`, or of unknown type."""
+        types = self.types_at(node)
+        return [
+            name
+            for name in self.scopes[node].visible()
+            if name not in ("self", "cls") and (name not in types or types[name] & kinds)
+        ]
 
     # Where nodes are.
 
