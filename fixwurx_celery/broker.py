@@ -16,6 +16,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
 from fixwurx_celery.domain.bugs import Assignment
+from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.settings import Settings
 
 __all__ = ["CONTROL_QUEUE", "PROCESS_BUG", "Doorbells", "celery_settings", "make_app", "node_queue"]
@@ -51,7 +52,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "unacked_restore_throttle": 1,
     }
     return {
-        "broker_url": broker or "memory://",
+        "broker_url": broker,
         "broker_transport_options": transport if on_redis else {},
         "broker_connection_retry_on_startup": True,
         # The default gives up after 100 tries, and with that a node ends by itself.
@@ -79,7 +80,17 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
 
 
 def make_app(settings: Settings, name: str = "fixwurx_celery") -> Celery:
-    """A Celery application with these settings; it connects to nothing until used."""
+    """A Celery application with these settings; it connects to nothing until used.
+
+    Raises ConfigurationError when no store is named.
+    """
+    if not settings.redis_url:
+        raise ConfigurationError(
+            [
+                "no store is named: set FIXWURX_REDIS_URL (redis://host:6379/0), or use "
+                "`fixwurx-celery run` or `up`, which bring their own"
+            ]
+        )
     app = Celery(name, set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app

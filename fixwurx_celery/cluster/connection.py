@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fixwurx_celery.broker import Doorbells, make_app
 from fixwurx_celery.domain.bugs import Assignment, Bug
-from fixwurx_celery.errors import ConfigurationError, FixwurxError, LineFull, Unsatisfiable
+from fixwurx_celery.errors import FixwurxError, LineFull, Unsatisfiable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore, Submission
 
@@ -23,15 +23,9 @@ class Connection:
     def __init__(self, settings: Settings | None = None) -> None:
         """Raises ConfigurationError when no store is named."""
         self.settings = settings or Settings.from_environment()
-        if not self.settings.redis_url:
-            raise ConfigurationError(
-                [
-                    "no store is named: set FIXWURX_REDIS_URL (redis://host:6379/0), or use "
-                    "`fixwurx-celery run` or `up`, which bring their own"
-                ]
-            )
+        app = make_app(self.settings)
         self.store = ClusterStore.from_settings(self.settings)
-        self._doorbells = Doorbells(make_app(self.settings))
+        self._doorbells = Doorbells(app)
         self._ringing = threading.Lock()
         self._pid = os.getpid()
 

@@ -195,8 +195,10 @@ class Node:
                     pass
             except StoreUnavailable as error:
                 log.warning("node %s has no heartbeat: %s", self.worker_id, error)
+                orders = None
             except Exception:  # the heart must not stop: whatever it was, it is tried again
                 log.exception("node %s: unexpected trouble in its heartbeat", self.worker_id)
+                orders = None
             self._wake.wait(
                 max(0.0, began + self._settings.heartbeat_interval_sec - time.monotonic())
             )

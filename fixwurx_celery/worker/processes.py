@@ -20,6 +20,7 @@ __all__ = [
     "identity",
     "inherit_orphans",
     "is_alive",
+    "is_stopped",
 ]
 
 PR_SET_PDEATHSIG: Final = 1
@@ -66,6 +67,12 @@ def is_alive(name: str) -> bool:
     pid = int(name.partition("-")[0])
     stat = _stat(pid)
     return stat is not None and stat[0] != "Z" and f"{pid}-{stat[19]}" == name
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal or a debugger has stopped the process."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] in "Tt"
 
 
 def children(parent: int) -> list[int]:

@@ -27,7 +27,7 @@ from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.engine_host import fork_host
-from fixwurx_celery.worker.processes import end_descendants, inherit_orphans
+from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
 
 __all__ = ["Runner"]
 
@@ -61,6 +61,7 @@ class Run:
     log: bytearray = field(default_factory=bytearray)
     reported_at: float = 0.0
     renewed_at: float = 0.0
+    seen_going_at: float = 0.0
     told: str = ""
     outcome: Any = None
     ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
@@ -108,10 +109,11 @@ class Runner:
             deadline=now + float(started.spec["timeout_s"]),
             reported_at=now,
             renewed_at=now,
+            seen_going_at=now,
         )
         workspace = self._run_dir / f"{bug_id}-{epoch}"
         try:
-            workspace.mkdir(parents=True)
+            workspace.mkdir(parents=True, exist_ok=True)
             job = {
                 "id": bug_id,
                 "agents": started.spec["agents"],
@@ -124,6 +126,9 @@ class Runner:
             if run.ended != "done" or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
+        except OSError as error:  # no space, no memory, no right: this node's trouble
+            self.end_engine()
+            return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
         except BaseException:
             self.end_engine()
             raise
@@ -194,7 +199,7 @@ class Runner:
                 if now >= run.deadline:
                     run.ended = "timed_out"
                 elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
-                    self._report(run, incarnation, now)
+                    self._report(host, run, incarnation, now)
         self._read_log(host, run)
 
     def _read_messages(self, host: EngineHost, run: Run) -> None:
@@ -226,8 +231,13 @@ class Runner:
 
     # -- the store -------------------------------------------------------------------------
 
-    def _report(self, run: Run, incarnation: str, now: float) -> None:
+    def _report(self, host: EngineHost, run: Run, incarnation: str, now: float) -> None:
         run.reported_at = now
+        if not is_stopped(host.pid):
+            run.seen_going_at = now
+        elif now - run.seen_going_at > self._settings.lease_sec:
+            run.ended = "died"  # frozen from outside; the bug runs again
+            return
         try:
             answer = self._tell(run, incarnation)
         except StoreUnavailable as error:
@@ -264,7 +274,7 @@ class Runner:
             case "stale" | "cut_off":
                 return run.ended.upper()
             case "died":
-                return self._give_back(run, incarnation)
+                return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
                 outcome: Any = {"outcome": Outcome.CANCELLED, "reason": "cancelled while it ran"}
             case "timed_out":
@@ -297,12 +307,11 @@ class Runner:
                 log.warning("bug %s has ended and cannot be recorded yet: %s", run.bug_id, error)
                 time.sleep(RETRY_FINISH_S)
 
-    def _give_back(self, run: Run, incarnation: str) -> str:
-        reason = "the engine's process died"
+    def _give_back(self, run: Run, incarnation: str, charge: str, reason: str) -> str:
         if run.log:
             self._tell(run, incarnation)
         status, assignments = self._store.fail_attempt(
-            run.bug_id, self._worker_id, incarnation, run.epoch, "attempts", reason
+            run.bug_id, self._worker_id, incarnation, run.epoch, charge, reason
         )
         self._ring(assignments)
         return status
