@@ -1,0 +1,355 @@
+"""Owns every process of an embedded cluster, and ends them all when its command ends.
+
+Run as a process of its own, in a session of its own, with the command at the other end of its
+standard input: first a line of JSON that says what to start, then nothing until the command ends,
+in whatever way; the end of that pipe is the order to clear up. It is a subreaper, so whatever its
+children leave behind becomes its own child and is ended too.
+
+    store starts ──answers──▶ nodes, controller ──one dies──▶ restarted, with a growing pause
+                                                              ──five times in a row──▶ failed
+    end of stdin | "now" | SIGTERM ──▶ nodes end ──▶ all else is killed ──▶ store ends
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fixwurx_celery.embedded.server import server_configuration
+from fixwurx_celery.worker.processes import (
+    children,
+    die_with_parent,
+    end_descendants,
+    identity,
+    inherit_orphans,
+    is_alive,
+)
+
+__all__ = ["main"]
+
+STORE_DEADLINE_S: Final = 60.0
+"""A large append-only file takes seconds to read; what has not answered by then will not."""
+NODES_GRACE_S: Final = 4.0
+WARDENS_GRACE_S: Final = 2.0
+STORE_GRACE_S: Final = 2.0
+"""Together with what killing takes these stay below the 15 s in which all has to be gone."""
+QUICK_DEATH_S: Final = 10.0
+MOST_QUICK_DEATHS: Final = 5
+MOST_LOG_BYTES: Final = 32 * 2**20
+LOOK_AT_LOGS_S: Final = 20.0
+PREFIX: Final = "fw-"
+"""Short, because tests open sockets below it, and the path of a socket holds 107 bytes."""
+OWNER: Final = "guardian"
+
+
+@dataclass(slots=True)
+class Child:
+    """A process to keep running."""
+
+    name: str
+    argv: list[str]
+    environment: dict[str, str]
+    log: Path
+    delay_s: float = 0.0
+    text: str = ""
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    quick_deaths: int = 0
+    start_at: float | None = None
+    has_run: bool = False
+
+    def start(self) -> None:
+        """Starts it. Its log is emptied at the first start and appended to after that."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if self.has_run else os.O_TRUNC)
+        log = os.open(self.log, flags, 0o600)
+        guardian = os.getpid()
+        try:
+            self.process = subprocess.Popen(
+                self.argv,
+                env=self.environment,
+                stdin=subprocess.PIPE if self.text else subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: die_with_parent(guardian),
+            )
+        finally:
+            os.close(log)
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(self.text.encode())
+                self.process.stdin.close()
+        self.has_run, self.started_at, self.start_at = True, time.monotonic(), None
+
+    def send(self, number: int) -> None:
+        """Sends the signal, if it runs."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
+
+@dataclass(slots=True)
+class Guardian:
+    """The state of the process."""
+
+    store: Child
+    workers: list[Child]
+    port: int
+    password: str
+    folder: Path
+    store_folder: Path
+    store_answers: bool = False
+    store_tries: int = 0
+    deadline: float = field(default_factory=lambda: time.monotonic() + STORE_DEADLINE_S)
+    logs_looked_at: float = field(default_factory=time.monotonic)
+
+    # -- starting and keeping --------------------------------------------------------------
+
+    def run(self) -> float:
+        """Keeps everything running until told to stop; the grace time that the stop allows."""
+        wake_read, wake_write = socket.socketpair()
+        wake_read.setblocking(False)
+        wake_write.setblocking(False)
+        signal.set_wakeup_fd(wake_write.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        told_to_stop: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _: told_to_stop.append(number))
+        self._start_store()
+        with selectors.DefaultSelector() as selector:
+            selector.register(0, selectors.EVENT_READ)
+            selector.register(wake_read, selectors.EVENT_READ)
+            while not told_to_stop:
+                ready = [key.fd for key, _ in selector.select(self._pause())]
+                if wake_read.fileno() in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        wake_read.recv(4096)
+                if 0 in ready:
+                    return 0.0 if os.read(0, 64).startswith(b"now") else NODES_GRACE_S
+                for child, status in self._buried():
+                    self._after_death(child, status)
+                self._start_due()
+                if self.store.process and not self.store_answers:
+                    self._ask_store()
+                self._bound_logs()
+        return NODES_GRACE_S
+
+    def _pause(self) -> float:
+        if not self.store_answers:
+            return 0.02
+        due = [child.start_at for child in self._all() if child.start_at is not None]
+        return max(0.0, min([*due, time.monotonic() + 5.0]) - time.monotonic())
+
+    def _all(self) -> list[Child]:
+        return [self.store, *self.workers]
+
+    def _start_store(self) -> None:
+        self.store.text = server_configuration(
+            port=self.port, password=self.password, folder=self.store_folder
+        )
+        self.store.start()
+
+    def _ask_store(self) -> None:
+        if answers(self.port, self.password):
+            self.store_answers = True
+            tell("store_answers", port=self.port, folder=str(self.folder))
+            now = time.monotonic()
+            for worker in self.workers:
+                worker.environment |= {
+                    "FIXWURX_REDIS_URL": f"redis://:{self.password}@127.0.0.1:{self.port}/0",
+                    "FIXWURX_WORK_DIR": str(self.folder),
+                }
+                if not worker.has_run:
+                    worker.start_at = now + worker.delay_s
+        elif time.monotonic() > self.deadline:
+            self._fail(self.store, f"it did not answer within {STORE_DEADLINE_S:g} s")
+            self.deadline = float("inf")
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._all():
+            if child.start_at is not None and child.start_at <= now:
+                child.start()
+
+    def _buried(self) -> Iterator[tuple[Child, int]]:
+        """Reaps all that has died; those of ours, with the status in which each ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for child in self._all():
+                if child.process is not None and child.process.pid == pid:
+                    child.process.returncode = os.waitstatus_to_exitcode(status)
+                    child.process = None
+                    yield child, os.waitstatus_to_exitcode(status)
+
+    def _after_death(self, child: Child, status: int) -> None:
+        """Settles when it starts again, if it does."""
+        now = time.monotonic()
+        if child is self.store and not self.store_answers and self.store_tries < 3:
+            # Somebody took the port between our choice and its start.
+            self.store_tries += 1
+            self.port = free_port()
+            self._start_store()
+            return
+        quick = now - child.started_at < QUICK_DEATH_S
+        child.quick_deaths = child.quick_deaths + 1 if quick else 1
+        if child.quick_deaths >= MOST_QUICK_DEATHS or (
+            child is self.store and not self.store_answers
+        ):
+            self._fail(child, f"it ended with status {status}")
+            return
+        pause_s = 0.25 * 2 ** (child.quick_deaths - 1)
+        child.start_at = now + pause_s
+        tell("restarting", name=child.name, status=status, pause_s=pause_s, log=str(child.log))
+
+    def _fail(self, child: Child, why: str) -> None:
+        tell("failed", name=child.name, why=why, log=str(child.log))
+
+    def _bound_logs(self) -> None:
+        now = time.monotonic()
+        if now - self.logs_looked_at < LOOK_AT_LOGS_S:
+            return
+        self.logs_looked_at = now
+        for child in self._all():
+            with contextlib.suppress(OSError):
+                if child.log.stat().st_size > MOST_LOG_BYTES:
+                    os.truncate(child.log, 0)
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def stop(self, grace_s: float) -> None:
+        """Ends everything, the store last, so that what the nodes still have to say is kept."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        for worker in self.workers:
+            worker.start_at = None
+            worker.send(signal.SIGTERM)
+        self.store.start_at = None
+        self._wait(lambda: not any(worker.process for worker in self.workers), grace_s)
+        for worker in self.workers:
+            worker.send(signal.SIGKILL)
+        # A killed node's warden knows best what to end, and removes the node's folder.
+        store_pid = self.store.process.pid if self.store.process else 0
+        self._wait(lambda: set(children(os.getpid())) <= {store_pid}, WARDENS_GRACE_S)
+        end_descendants(spare={store_pid}, timeout_s=3.0)
+        self.store.send(signal.SIGTERM)
+        self._wait(lambda: self.store.process is None, STORE_GRACE_S)
+        end_descendants(timeout_s=2.0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait(self, is_so: Callable[[], bool], most_s: float) -> None:
+        deadline = time.monotonic() + most_s
+        while True:
+            for _ in self._buried():
+                pass
+            if is_so() or time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+
+
+def answers(port: int, password: str) -> bool:
+    """Whether the store is there and has read its append-only file."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            said = b""
+            while said.count(b"\n") < 2:
+                data = connection.recv(4096)
+                if not data:
+                    return False
+                said += data
+    except OSError:
+        return False
+    return b"+PONG" in said
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tell(event: str, **fields: Any) -> None:
+    """A line to the command, if it still lives."""
+    with contextlib.suppress(OSError):
+        os.write(1, (json.dumps({"event": event, **fields}) + "\n").encode())
+
+
+def main() -> None:
+    """Reads what to start, keeps it running, and ends it."""
+    inherit_orphans()
+    order = read_line(0)
+    if not order:
+        return
+    plan = json.loads(order)
+    remove_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        (folder / OWNER).write_text(identity(os.getpid()) or "")
+        environment, logs = plan["environment"], Path(plan["logs"])
+        guardian = Guardian(
+            store=Child(
+                name="store",
+                argv=[plan["server"], "-"],
+                environment=environment,
+                log=logs / "store.log",
+            ),
+            workers=[
+                Child(
+                    name=worker["name"],
+                    argv=worker["argv"],
+                    environment={**environment, **worker["environment"]},
+                    log=logs / f"{worker['name']}.log",
+                    delay_s=worker["delay_s"],
+                )
+                for worker in plan["workers"]
+            ],
+            port=free_port(),
+            password=plan["password"],
+            folder=folder,
+            store_folder=Path(plan["store_folder"]),
+        )
+        guardian.stop(guardian.run())
+    finally:
+        end_descendants(timeout_s=2.0)
+        shutil.rmtree(folder, ignore_errors=True)
+    tell("ended")
+
+
+def remove_abandoned() -> None:
+    """Removes the folders of guardians that were killed themselves."""
+    for owner in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
+        with contextlib.suppress(OSError):
+            name = owner.read_text()
+            if name and not is_alive(name):
+                shutil.rmtree(owner.parent, ignore_errors=True)
+
+
+def read_line(descriptor: int) -> bytes:
+    """Bytes up to a newline, which is left out; none when the other end has gone before."""
+    read = b""
+    while not read.endswith(b"\n"):
+        data = os.read(descriptor, 65536)
+        if not data:
+            return b""
+        read += data
+    return read
+
+
+if __name__ == "__main__":
+    main()

