@@ -10,7 +10,6 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -18,146 +17,38 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
-from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
+from fixwurx_celery.store.records import (
+    BugRecord,
+    Event,
+    Snapshot,
+    Started,
+    Submission,
+    Sweep,
+    assignments,
+    bug_of,
+    bug_record,
+)
+from fixwurx_celery.store.records import snapshot as as_snapshot
 from fixwurx_celery.store.scripts import Script, load_all
 
-__all__ = ["BugRecord", "ClusterStore", "Event", "Snapshot", "Started", "Submission", "connect"]
+__all__ = [
+    "BugRecord",
+    "ClusterStore",
+    "Event",
+    "Snapshot",
+    "Started",
+    "Submission",
+    "Sweep",
+    "connect",
+]
 
 CHUNK = 1000
 """Bugs per round trip. A chunk of small bugs holds the server for about 30 ms."""
 
 SWEEP_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What became of one bug: `status` ASSIGNED (detail: node), PENDING, KNOWN (its state), or
-    refused as FULL (the bound), CLASSES (the bound) or UNSATISFIABLE (the largest node's agents)."""
-
-    bug_id: str
-    status: str
-    detail: str
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the bug was not taken."""
-        return self.status in ("FULL", "CLASSES", "UNSATISFIABLE")
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A run that may begin: what was submitted, and where an earlier run got to."""
-
-    spec: Mapping[str, Any]
-    checkpoint: Any
-    run: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the event log. `id` orders it and resumes after it."""
-
-    id: str
-    action: str
-    bug: str
-    node: str
-    epoch: str
-    detail: str
-
-    @property
-    def at_ms(self) -> int:
-        """When, by the store's clock."""
-        return int(self.id.partition("-")[0])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BugRecord:
-    """A bug as the store knows it. Times in ms since 1970 by the store's clock, or None."""
-
-    id: str
-    state: BugState
-    bug_class: str
-    worker_id: str | None
-    epoch: int
-    attempts: int
-    losses: int
-    runs: int
-    phase: str
-    cancelling: bool
-    priority: int
-    waiting_ms: int | None
-    assigned_ms: int | None
-    started_ms: int | None
-    finished_ms: int | None
-    outcome: Any
-    history: Sequence[Mapping[str, Any]]
-    spec: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The stable keys of `bug list --json`, and the rest."""
-        return {
-            "id": self.id,
-            "state": str(self.state),
-            "worker_id": self.worker_id,
-            "epoch": self.epoch,
-            "attempts": self.attempts,
-            "losses": self.losses,
-            "runs": self.runs,
-            "phase": self.phase,
-            "outcome": self.outcome,
-            "class": self.bug_class,
-            "priority": self.priority,
-            "waiting_ms": self.waiting_ms,
-            "assigned_ms": self.assigned_ms,
-            "started_ms": self.started_ms,
-            "finished_ms": self.finished_ms,
-            "history": list(self.history),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The cluster at one instant."""
-
-    now_ms: int
-    strategy: BalancingStrategy
-    nodes: Sequence[WorkerNode]
-    lines: Sequence[Mapping[str, Any]]
-    stats: Mapping[str, int]
-    live_nodes: int
-    delayed: int
-    finished: int
-
-    @property
-    def waiting(self) -> int:
-        """Bugs in line or backing off."""
-        return self.delayed + sum(line["waiting"] for line in self.lines)
-
-    @property
-    def live(self) -> Sequence[WorkerNode]:
-        """The nodes in service."""
-        return [node for node in self.nodes if node.state is not WorkerState.OFFLINE]
-
-    @property
-    def total_agents(self) -> int:
-        """Agents of the nodes in service."""
-        return sum(node.total_agents for node in self.live)
-
-    @property
-    def free_agents(self) -> int:
-        """Agents that no bug holds, of the nodes in service."""
-        return sum(node.free_agents for node in self.live)
-
-
-@dataclass(slots=True)
-class Sweep:
-    """What a sweep or a heartbeat asks of its caller."""
-
-    gone: list[str] = field(default_factory=list)
-    cancelling: list[str] = field(default_factory=list)
-    assignments: list[Assignment] = field(default_factory=list)
 
 
 def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
@@ -174,11 +65,6 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
         health_check_interval=10,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5),
     )
-
-
-def assignments(flat: Sequence[str]) -> list[Assignment]:
-    """The assignments that a script lists as node, bug, epoch, node, ..."""
-    return [Assignment(flat[i], flat[i + 1], int(flat[i + 2])) for i in range(0, len(flat), 3)]
 
 
 class ClusterStore:
@@ -221,11 +107,16 @@ class ClusterStore:
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
             ) from error
+        except redis.exceptions.OutOfMemoryError as error:
+            raise StoreUnavailable(
+                "the store is out of memory and refuses writes; raise its maxmemory, or lower "
+                "FIXWURX_MAX_WAITING"
+            ) from error
         except redis.ResponseError as error:
-            if str(error).startswith("OOM"):
+            if str(error).startswith("MISCONF"):
                 raise StoreUnavailable(
-                    "the store is out of memory and refuses writes; raise its maxmemory, or lower "
-                    "FIXWURX_MAX_WAITING"
+                    f"the store refuses writes because it cannot write its own files: {error}; "
+                    "look at its disk"
                 ) from error
             raise
 
@@ -237,7 +128,7 @@ class ClusterStore:
                 reply = self.client.evalsha(script.sha, 1, self.prefix + "config", *argv)
             except redis.exceptions.NoScriptError:
                 reply = self.client.eval(script.source, 1, self.prefix + "config", *argv)
-        return list(reply)  # type: ignore[arg-type]
+        return list(reply)
 
     def _seed(self) -> int:
         return self._rng.getrandbits(31)
@@ -432,16 +323,7 @@ class ClusterStore:
     def snapshot(self, *, most_nodes: int = 100_000) -> Snapshot:
         """The cluster at one instant; with `most_nodes=0` its totals without the nodes."""
         seen = json.loads(self._call(self._scripts["snapshot"], most=most_nodes)[1])
-        return Snapshot(
-            now_ms=int(seen["now_ms"]),
-            strategy=BalancingStrategy(seen["strategy"]),
-            nodes=[_node(entry) for entry in seen["nodes"] or []],
-            lines=list(seen["lines"] or []),
-            stats={key: int(value) for key, value in seen["stats"].items()},
-            live_nodes=int(seen["live_nodes"]),
-            delayed=int(seen["delayed"]),
-            finished=int(seen["finished"]),
-        )
+        return as_snapshot(seen)
 
     def bug(self, bug_id: str) -> BugRecord:
         """The bug's record. Raises BugUnknown."""
@@ -449,7 +331,7 @@ class ClusterStore:
             fields: dict[str, str] = self.client.hgetall(f"{self.prefix}bug:{bug_id}")  # type: ignore[assignment]
         if not fields:
             raise BugUnknown(bug_id)
-        return _record(bug_id, fields)
+        return bug_record(bug_id, fields)
 
     def bugs(self, bug_ids: Sequence[str]) -> list[BugRecord]:
         """The records of those that are known, in the order given; one round trip per thousand."""
@@ -462,7 +344,9 @@ class ClusterStore:
                     pipe.hgetall(f"{self.prefix}bug:{bug_id}")
                 replies = pipe.execute()
             records += [
-                _record(bug, fields) for bug, fields in zip(chunk, replies, strict=True) if fields
+                bug_record(bug, fields)
+                for bug, fields in zip(chunk, replies, strict=True)
+                if fields
             ]
         return records
 
@@ -473,10 +357,10 @@ class ClusterStore:
         with self._reaching():
             for line in snapshot.lines:
                 if len(ids) < most:
-                    seats = self.client.zrange(
+                    seats: list[str] = self.client.zrange(  # type: ignore[assignment]
                         f"{self.prefix}line:{line['class']}", 0, most - len(ids) - 1
                     )
-                    ids += [seat[17:] for seat in seats]  # type: ignore[union-attr]
+                    ids += [bug_of(seat) for seat in seats]
             if len(ids) < most:
                 ids += self.client.zrange(f"{self.prefix}delayed", 0, most - len(ids) - 1)  # type: ignore[arg-type]
             if len(ids) < most:
@@ -498,8 +382,8 @@ class ClusterStore:
     def last_event_id(self) -> str:
         """Where the event log ends now: `events` after this answers only what comes later."""
         with self._reaching():
-            last: list[tuple[str, Any]] = self.client.xrevrange(f"{self.prefix}events", count=1)  # type: ignore[assignment]
-        return last[0][0] if last else "0-0"
+            last: Any = self.client.xrevrange(f"{self.prefix}events", count=1)
+        return str(last[0][0]) if last else "0-0"
 
     def events(self, after: str, *, wait_ms: int = 0, most: int = 1000) -> list[Event]:
         """What happened after that id; waits up to `wait_ms` (at most 4 s) when nothing did."""
@@ -515,14 +399,16 @@ class ClusterStore:
     def orders(self, node: str, incarnation: str) -> "redis.client.PubSub":
         """A subscription to what this life of the node is told; its being there says it lives."""
         with self._reaching():
-            listening = self.client.pubsub(ignore_subscribe_messages=True)
+            listening: redis.client.PubSub = self.client.pubsub(  # type: ignore[no-untyped-call]
+                ignore_subscribe_messages=True
+            )
             listening.subscribe(f"{self.prefix}orders:{node}:{incarnation}")
         return listening
 
     def ping(self) -> Mapping[str, Any]:
         """The server's own words about itself (INFO)."""
         with self._reaching():
-            return self.client.info()  # type: ignore[return-value]
+            return self.client.info()
 
 
 def _entry(bug: Bug) -> list[Any]:
@@ -537,56 +423,3 @@ def _entry(bug: Bug) -> list[Any]:
     return [
         bug.id, bug.bug_class, bug.priority, expected_ms, json.dumps(spec, separators=(",", ":"))
     ]  # fmt: skip
-
-
-def _record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
-    def number(name: str) -> int | None:
-        return int(fields[name]) if fields.get(name) else None
-
-    spec = json.loads(fields.get("spec") or "{}")
-    return BugRecord(
-        id=bug_id,
-        state=BugState(fields["state"]),
-        bug_class=fields["class"],
-        worker_id=fields.get("node") or None,
-        epoch=number("epoch") or 0,
-        attempts=number("attempts") or 0,
-        losses=number("losses") or 0,
-        runs=number("runs") or 0,
-        phase=fields.get("phase", "WAIT"),
-        cancelling="cancelling" in fields,
-        priority=spec.get("priority", 0),
-        waiting_ms=number("waiting_ms"),
-        assigned_ms=number("assigned_ms"),
-        started_ms=number("started_ms"),
-        finished_ms=number("finished_ms"),
-        outcome=json.loads(fields["outcome"]) if "outcome" in fields else None,
-        history=json.loads(fields.get("history") or "[]"),
-        spec=spec,
-    )
-
-
-def _node(entry: Mapping[str, Any]) -> WorkerNode:
-    total, _, labels = entry["profile"].partition("|")
-    free = int(entry["free"])
-    facts = json.loads(entry.get("facts") or "{}")
-    state = WorkerState(entry["state"])
-    if state is WorkerState.READY and free == 0:
-        state = WorkerState.BUSY
-    return WorkerNode(
-        worker_id=entry["worker_id"],
-        hostname=facts.get("hostname", ""),
-        state=state,
-        total_agents=int(total),
-        free_agents=free,
-        capabilities=frozenset(label for label in labels.split(",") if label),
-        cpu_cores=facts.get("cpu_cores", 0),
-        memory_mb=facts.get("memory_mb", 0),
-        last_heartbeat=int(entry["heartbeat_ms"]) / 1000,
-        health=float(entry["health"]),
-        response_time_ms=float(entry["response_s"]) * 1000,
-        last_used=int(entry["used"]),
-        incarnation=entry["incarnation"],
-        bugs={bug: int(agents) for bug, agents in (entry["held"] or {}).items()},
-        metrics=json.loads(entry.get("load") or "{}"),
-    )

@@ -1,0 +1,231 @@
+"""What the store answers, as values; and how those are read from its replies."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fixwurx_celery.domain.bugs import Assignment, BugState
+from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+
+__all__ = [
+    "BugRecord",
+    "Event",
+    "Snapshot",
+    "Started",
+    "Submission",
+    "Sweep",
+    "assignments",
+    "bug_of",
+    "bug_record",
+    "snapshot",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of one bug: `status` ASSIGNED (detail: node), PENDING, KNOWN (its state), or
+    refused as FULL (the bound), CLASSES (the bound) or UNSATISFIABLE (the largest node's agents).
+    """
+
+    bug_id: str
+    status: str
+    detail: str
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the bug was not taken."""
+        return self.status in ("FULL", "CLASSES", "UNSATISFIABLE")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that may begin: what was submitted, and where an earlier run got to."""
+
+    spec: Mapping[str, Any]
+    checkpoint: Any
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the event log. `id` orders it and resumes after it."""
+
+    id: str
+    action: str
+    bug: str
+    node: str
+    epoch: str
+    detail: str
+
+    @property
+    def at_ms(self) -> int:
+        """When, by the store's clock."""
+        return int(self.id.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BugRecord:
+    """A bug as the store knows it. Times in ms since 1970 by the store's clock, or None."""
+
+    id: str
+    state: BugState
+    bug_class: str
+    worker_id: str | None
+    epoch: int
+    attempts: int
+    losses: int
+    runs: int
+    phase: str
+    cancelling: bool
+    priority: int
+    waiting_ms: int | None
+    assigned_ms: int | None
+    started_ms: int | None
+    finished_ms: int | None
+    outcome: Any
+    history: Sequence[Mapping[str, Any]]
+    spec: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The stable keys of `bug list --json`, and the rest."""
+        return {
+            "id": self.id,
+            "state": str(self.state),
+            "worker_id": self.worker_id,
+            "epoch": self.epoch,
+            "attempts": self.attempts,
+            "losses": self.losses,
+            "runs": self.runs,
+            "phase": self.phase,
+            "outcome": self.outcome,
+            "class": self.bug_class,
+            "priority": self.priority,
+            "waiting_ms": self.waiting_ms,
+            "assigned_ms": self.assigned_ms,
+            "started_ms": self.started_ms,
+            "finished_ms": self.finished_ms,
+            "history": list(self.history),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The cluster at one instant."""
+
+    now_ms: int
+    strategy: BalancingStrategy
+    nodes: Sequence[WorkerNode]
+    lines: Sequence[Mapping[str, Any]]
+    stats: Mapping[str, int]
+    live_nodes: int
+    delayed: int
+    finished: int
+
+    @property
+    def waiting(self) -> int:
+        """Bugs in line or backing off."""
+        return self.delayed + sum(int(line["waiting"]) for line in self.lines)
+
+    @property
+    def live(self) -> Sequence[WorkerNode]:
+        """The nodes in service."""
+        return [node for node in self.nodes if node.state is not WorkerState.OFFLINE]
+
+    @property
+    def total_agents(self) -> int:
+        """Agents of the nodes in service."""
+        return sum(node.total_agents for node in self.live)
+
+    @property
+    def free_agents(self) -> int:
+        """Agents that no bug holds, of the nodes in service."""
+        return sum(node.free_agents for node in self.live)
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What a sweep or a heartbeat asks of its caller."""
+
+    gone: list[str] = field(default_factory=list)
+    cancelling: list[str] = field(default_factory=list)
+    assignments: list[Assignment] = field(default_factory=list)
+
+
+def assignments(flat: Sequence[str]) -> list[Assignment]:
+    """The assignments that a script lists as node, bug, epoch, node, ..."""
+    return [Assignment(flat[i], flat[i + 1], int(flat[i + 2])) for i in range(0, len(flat), 3)]
+
+
+def bug_of(seat: str) -> str:
+    """The bug that has this seat in a line: 16 digits of order and a colon come before its id."""
+    return seat[17:]
+
+
+def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
+    """The bug whose record's fields these are."""
+
+    def number(name: str) -> int | None:
+        return int(fields[name]) if fields.get(name) else None
+
+    spec = json.loads(fields.get("spec") or "{}")
+    return BugRecord(
+        id=bug_id,
+        state=BugState(fields["state"]),
+        bug_class=fields["class"],
+        worker_id=fields.get("node") or None,
+        epoch=number("epoch") or 0,
+        attempts=number("attempts") or 0,
+        losses=number("losses") or 0,
+        runs=number("runs") or 0,
+        phase=fields.get("phase", "WAIT"),
+        cancelling="cancelling" in fields,
+        priority=spec.get("priority", 0),
+        waiting_ms=number("waiting_ms"),
+        assigned_ms=number("assigned_ms"),
+        started_ms=number("started_ms"),
+        finished_ms=number("finished_ms"),
+        outcome=json.loads(fields["outcome"]) if "outcome" in fields else None,
+        history=json.loads(fields.get("history") or "[]"),
+        spec=spec,
+    )
+
+
+def snapshot(seen: Mapping[str, Any]) -> Snapshot:
+    """The snapshot that the script's JSON document says. Lua writes an empty list as `{}`."""
+    return Snapshot(
+        now_ms=int(seen["now_ms"]),
+        strategy=BalancingStrategy(seen["strategy"]),
+        nodes=[_node(entry) for entry in seen["nodes"] or []],
+        lines=list(seen["lines"] or []),
+        stats={key: int(value) for key, value in seen["stats"].items()},
+        live_nodes=int(seen["live_nodes"]),
+        delayed=int(seen["delayed"]),
+        finished=int(seen["finished"]),
+    )
+
+
+def _node(entry: Mapping[str, Any]) -> WorkerNode:
+    total, _, labels = entry["profile"].partition("|")
+    free = int(entry["free"])
+    facts = json.loads(entry.get("facts") or "{}")
+    state = WorkerState(entry["state"])
+    if state is WorkerState.READY and free == 0:
+        state = WorkerState.BUSY
+    return WorkerNode(
+        worker_id=entry["worker_id"],
+        hostname=facts.get("hostname", ""),
+        state=state,
+        total_agents=int(total),
+        free_agents=free,
+        capabilities=frozenset(label for label in labels.split(",") if label),
+        cpu_cores=facts.get("cpu_cores", 0),
+        memory_mb=facts.get("memory_mb", 0),
+        last_heartbeat=int(entry["heartbeat_ms"]) / 1000,
+        health=float(entry["health"]),
+        response_time_ms=float(entry["response_s"]) * 1000,
+        last_used=int(entry["used"]),
+        incarnation=entry["incarnation"],
+        bugs={bug: int(agents) for bug, agents in (entry["held"] or {}).items()},
+        metrics=json.loads(entry.get("load") or "{}"),
+    )

@@ -1,0 +1,108 @@
+"""What the whole suite shares: one real server, and for each test a namespace of its own on it.
+
+The server is `--redis-url` (or FIXWURX_TEST_REDIS_URL) when given, else a private one started here:
+the valkey-server of the embedded extra, or one on the PATH. Where there is none, tests that need it
+are skipped on a laptop and fail when CI is set.
+"""
+
+import os
+import random
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # tests import `tests.support`, whichever way pytest was started
+    sys.path.insert(0, str(ROOT))
+
+from fixwurx_celery.settings import Settings  # noqa: E402 - the path comes first
+from fixwurx_celery.store import ClusterStore, connect  # noqa: E402
+from tests.support.clock import Clock  # noqa: E402
+from tests.support.server import NoServer, start_server  # noqa: E402
+from tests.support.state import remove_namespace  # noqa: E402
+
+MakeStore = Callable[..., ClusterStore]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--redis-url",
+        default=os.environ.get("FIXWURX_TEST_REDIS_URL", ""),
+        help="a Redis or Valkey server for the suite; default: a private one (FIXWURX_TEST_REDIS_URL)",
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The suite's server. Its databases are the tests' to write in."""
+    given = request.config.getoption("--redis-url")
+    if given:
+        yield given
+        return
+    try:
+        server = start_server(tmp_path_factory.mktemp("server"))
+    except NoServer as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with server:
+        yield server.url
+
+
+@pytest.fixture
+def namespace(redis_url: str) -> Iterator[str]:
+    """A namespace that no other test uses; nothing of it is left afterwards."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    yield name
+    with redis.Redis.from_url(redis_url) as client:
+        remove_namespace(client, name)
+
+
+@pytest.fixture
+def settings(redis_url: str, namespace: str) -> Settings:
+    """Default settings for a cluster of this test's own."""
+    return Settings(redis_url=redis_url, namespace=namespace)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time that `store` lives by. It stands still unless a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def make_store(redis_url: str, namespace: str, clock: Clock) -> Iterator[MakeStore]:
+    """Makes stores on this test's namespace and clock, with the settings given by keyword."""
+    opened: list[ClusterStore] = []
+
+    def make(**given: object) -> ClusterStore:
+        settings = Settings.from_environment({}, redis_url=redis_url, namespace=namespace, **given)
+        store = ClusterStore(
+            connect(redis_url), settings, rng=random.Random(7), clock_ms=lambda: clock.now_ms
+        )
+        opened.append(store)
+        return store
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> ClusterStore:
+    """A store with default settings, living by `clock`."""
+    return make_store()
+
+
+@pytest.fixture
+def live_store(settings: Settings) -> Iterator[ClusterStore]:
+    """A store that lives by the server's clock, as in production."""
+    made = ClusterStore.from_settings(settings)
+    yield made
+    made.close()

