@@ -71,18 +71,20 @@ class EmbeddedCluster:
         """Has the guardian start everything, and returns at once."""
         read, write = os.pipe()
         order = json.dumps(self._plan()).encode() + b"\n"
+        log = os.open(self.logs / "guardian.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             self._guardian = guardian = subprocess.Popen(
                 # -P: a file json.py of the user's in the current folder is not our json.
                 [sys.executable, "-P", "-m", "fixwurx_celery.embedded.guardian"],
                 stdin=subprocess.PIPE,
                 stdout=write,
-                stderr=(self.logs / "guardian.log").open("wb"),
+                stderr=log,
                 start_new_session=True,
                 pass_fds=[self.state.lock_fd],
             )
         finally:
             os.close(write)
+            os.close(log)
         os.set_blocking(read, False)
         self._events = read
         with contextlib.suppress(BrokenPipeError):  # its death is told by its own pipe

@@ -25,11 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from fixwurx_celery.embedded.offspring import end_children, living_children
 from fixwurx_celery.embedded.server import server_configuration
 from fixwurx_celery.worker.processes import (
-    children,
     die_with_parent,
-    end_descendants,
     identity,
     inherit_orphans,
     is_alive,
@@ -243,11 +242,11 @@ class Guardian:
             worker.send(signal.SIGKILL)
         # A killed node's warden knows best what to end, and removes the node's folder.
         store_pid = self.store.process.pid if self.store.process else 0
-        self._wait(lambda: set(children(os.getpid())) <= {store_pid}, WARDENS_GRACE_S)
-        end_descendants(spare={store_pid}, timeout_s=3.0)
+        self._wait(lambda: living_children() <= {store_pid}, WARDENS_GRACE_S)
+        end_children(spare={store_pid}, timeout_s=3.0)
         self.store.send(signal.SIGTERM)
         self._wait(lambda: self.store.process is None, STORE_GRACE_S)
-        end_descendants(timeout_s=2.0)
+        end_children(timeout_s=2.0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait(self, is_so: Callable[[], bool], most_s: float) -> None:
@@ -326,7 +325,7 @@ def main() -> None:
         )
         guardian.stop(guardian.run())
     finally:
-        end_descendants(timeout_s=2.0)
+        end_children(timeout_s=2.0)
         shutil.rmtree(folder, ignore_errors=True)
     tell("ended")
 
