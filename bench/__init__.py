@@ -1,0 +1,1 @@
+"""What it costs, measured on real processes beside plain Celery: `python -m bench`."""
