@@ -1,0 +1,119 @@
+"""The cluster that a command speaks to, found to answer before anything is asked of it."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import click
+
+from fixwurx_celery.broker import make_app
+from fixwurx_celery.cluster import Connection
+from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
+from fixwurx_celery.settings import Settings, without_password
+
+__all__ = ["ANSWER_S", "cluster", "patiently", "reach", "reach_broker"]
+
+ANSWER_S: Final = 5.0
+"""A person waits so long for a store that neither answers nor refuses."""
+AWAY_S: Final = 30.0
+"""A command that follows something goes on when the store is back in time: a restart takes less."""
+
+Answer = TypeVar("Answer")
+
+
+@contextmanager
+def cluster(settings: Settings | None = None) -> Iterator[Connection]:
+    """A connection to the cluster that the settings name.
+
+    Raises ConfigurationError when they name none, StoreUnavailable within ANSWER_S.
+    """
+    settings = settings or Settings.from_environment()
+    try:
+        connection = Connection(settings)
+    except ValueError as error:  # the client library's word on a URL that it cannot read
+        raise ConfigurationError(
+            [f"FIXWURX_REDIS_URL={without_password(settings.redis_url)} is no URL: {error}"]
+        ) from error
+    with connection:
+        reach(connection)
+        yield connection
+
+
+def reach(connection: Connection) -> None:
+    """Returns when the store answers; raises StoreUnavailable within ANSWER_S."""
+    url = without_password(connection.settings.redis_url)
+    trouble = f"no answer within {ANSWER_S:g} s"
+    try:
+        if answered(connection.store.ping):
+            return
+    except FixwurxError:
+        raise
+    except Exception as error:  # what answers there is no Redis, or refuses us
+        trouble = str(error)
+    raise StoreUnavailable(
+        f"cannot use the store at {url}: {trouble}; is it running, and is FIXWURX_REDIS_URL right?"
+    )
+
+
+def reach_broker(settings: Settings) -> None:
+    """Returns when the broker answers; raises StoreUnavailable within ANSWER_S."""
+    url = without_password(settings.broker)
+    variable = "FIXWURX_BROKER_URL" if settings.broker_url else "FIXWURX_REDIS_URL"
+
+    def connect() -> None:
+        with make_app(settings).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=ANSWER_S)
+
+    trouble = f"no answer within {ANSWER_S:g} s"
+    try:
+        if answered(connect):
+            return
+    except Exception as error:  # each of Celery's transports has errors of its own
+        trouble = str(error) or type(error).__name__
+    raise StoreUnavailable(
+        f"cannot reach the broker at {url}: {trouble}; is it running, and is {variable} right?"
+    )
+
+
+def answered(ask: Callable[[], object]) -> bool:
+    """Whether `ask` came back within ANSWER_S; raises what it raises.
+
+    The client libraries' own time-outs add up to half a minute, and resolving a name has none, so
+    the question is asked in a thread that the process does not wait for at its end.
+    """
+    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            ask()
+        except Exception as error:  # handed to the caller, whatever it is
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    threading.Thread(target=run, name="reach", daemon=True).start()
+    try:
+        error = answer.get(timeout=ANSWER_S)
+    except queue.Empty:
+        return False
+    if error is not None:
+        raise error
+    return True
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """The answer, asked again while the store is away; raises StoreUnavailable after AWAY_S."""
+    away_since: float | None = None
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable as error:
+            if away_since is None:
+                away_since = time.monotonic()
+                click.echo(f"{error}; trying again for {AWAY_S:g} s", err=True)
+            if time.monotonic() - away_since > AWAY_S:
+                raise
+            time.sleep(0.5)
