@@ -17,6 +17,7 @@ import ast
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 HERE = Path(__file__).parent
@@ -84,6 +86,7 @@ class Attempt:
     domain: str
     verdict: str
     seconds: float
+    cpu_seconds: float
     tried: int
     edit: str = ""
     reason: str = ""
@@ -151,6 +154,12 @@ def run(
     return status, out, err
 
 
+def cpu_seconds() -> float:
+    """Processor time of all children so far, so the difference belongs to one with `--jobs 1`."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def kill_group(leader: int) -> None:
     """End whatever is left of a process group."""
     with contextlib.suppress(ProcessLookupError):
@@ -176,11 +185,25 @@ def judge(defect: Defect, patch: str, temporary: Path) -> str:
     shutil.copy(defect.folder / f"test_{defect.name}.py", folder)
     if not tests_pass(defect, folder, temporary):
         return "wrong patch"
-    trees = [
-        ast.dump(ast.parse(text))
-        for text in ((folder / defect.module).read_text("utf-8"), defect.repaired())
-    ]
-    return "exact" if trees[0] == trees[1] else "plausible"
+    found = shape((folder / defect.module).read_text("utf-8"))
+    return "exact" if found == shape(defect.repaired()) else "plausible"
+
+
+class WithoutZeros(ast.NodeTransformer):
+    """Takes `x + 0` and `x - 0` for `x`: it is the same repair."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802 - the name is ast's
+        """The left side when nothing is added to it."""
+        self.generic_visit(node)
+        match node:
+            case ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=0)):
+                return node.left
+        return node
+
+
+def shape(source: str) -> str:
+    """A text that two modules share when they are the same but for layout."""
+    return ast.dump(WithoutZeros().visit(ast.parse(source)))
 
 
 def attempt(defect: Defect, limit_s: float, agents: int) -> Attempt:
@@ -197,10 +220,10 @@ def attempt(defect: Defect, limit_s: float, agents: int) -> Attempt:
         }
         file = temporary / "bug.json"
         file.write_text(json.dumps(payload), "utf-8")
-        started = time.monotonic()
+        started, cpu_before = time.monotonic(), cpu_seconds()
         command = [sys.executable, "-m", "fixwurx_celery.engine", str(file)]
         status, out, err = run(command, temporary, limit_s, temporary)
-        seconds = time.monotonic() - started
+        seconds, cpu = time.monotonic() - started, cpu_seconds() - cpu_before
         outcome: dict[str, Any] = {}
         if status is not None:
             with contextlib.suppress(ValueError):
@@ -219,6 +242,7 @@ def attempt(defect: Defect, limit_s: float, agents: int) -> Attempt:
         domain=defect.domain,
         verdict=verdict,
         seconds=round(seconds, 2),
+        cpu_seconds=round(cpu, 2),
         tried=int(outcome.get("candidates_tried", 0)),
         edit=outcome.get("edit", ""),
         reason=reason,
@@ -255,6 +279,7 @@ def summary(attempts: Sequence[Attempt]) -> dict[str, Any]:
         "fixed": len(fixed),
         "exact": sum(one.verdict == "exact" for one in attempts),
         "median_seconds_of_fixed": fixed[len(fixed) // 2] if fixed else None,
+        "cpu_seconds": round(sum(one.cpu_seconds for one in attempts), 1),
         "tried": sum(one.tried for one in attempts),
     }
 
@@ -264,7 +289,7 @@ def show(attempts: Sequence[Attempt], console: Console) -> None:
     table = Table("defect", "kind", "verdict", "tried", "seconds", "edit")
     for one in attempts:
         table.add_row(
-            one.name, one.kind, one.verdict, str(one.tried), f"{one.seconds:.1f}", one.edit[:60]
+            one.name, one.kind, one.verdict, str(one.tried), f"{one.seconds:.1f}", escape(one.edit)
         )
     console.print(table)
     for title, field in (("kind", lambda a: a.kind), ("domain", lambda a: a.domain)):

@@ -1,0 +1,18 @@
+import pytest
+from kth_smallest import kth_smallest
+
+
+@pytest.mark.parametrize("k", range(7))
+def test_each(k):
+    items = [7, 2, 9, 4, 4, 1, 8]
+    assert kth_smallest(items, k) == sorted(items)[k]
+
+
+def test_equal_items():
+    assert kth_smallest([3, 3, 3], 2) == 3
+
+
+@pytest.mark.parametrize("k", [-1, 3])
+def test_out_of_range(k):
+    with pytest.raises(IndexError):
+        kth_smallest([1, 2, 3], k)
