@@ -71,7 +71,6 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
             node.enter()
         except DuplicateNode as error:
             log.error("%s", error)
-            node.clear()
             raise WorkerShutdown(1) from error
         self._entered = True
 

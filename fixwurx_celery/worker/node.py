@@ -114,8 +114,8 @@ class Node:
         (self.run_dir / "main").write_text(identity(os.getpid()) or "")
         inherit_orphans()
         self._warden = subprocess.Popen(
-            [sys.executable, "-I", "-S", warden.__file__, str(self.run_dir)],
-            stdin=subprocess.PIPE,
+            [sys.executable, "-I", "-S", warden.__file__, str(self.run_dir), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
 
@@ -153,15 +153,6 @@ class Node:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout=15)
-        self.clear()
-
-    def clear(self) -> None:
-        """Has the warden end and remove what is left. Harmless when repeated."""
-        guard, self._warden = self._warden, None
-        if guard is not None and guard.stdin is not None:
-            guard.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                guard.wait(timeout=15)
 
     def lost_process(self, bug_id: str, epoch: int, reason: str, charge: str = "attempts") -> None:
         """A pool process ended under this bug: its descendants are ended, the bug is given back."""
@@ -244,8 +235,7 @@ class Node:
                 loss = self._losses.get_nowait()
             except queue.Empty:
                 return
-            spare = {*self.pool_pids(), *([self._warden.pid] if self._warden else [])}
-            if not end_descendants(spare=spare):
+            if not end_descendants(spare=[self._warden.pid] if self._warden else []):
                 log.error("processes of bug %s outlived SIGKILL", loss.bug_id)
             try:
                 _, assignments = store.fail_attempt(

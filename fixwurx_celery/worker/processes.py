@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
-    "children",
     "die_with_parent",
     "end_descendants",
     "has_children",
@@ -75,11 +74,6 @@ def is_stopped(pid: int) -> bool:
     return stat is not None and stat[0] in "Tt"
 
 
-def children(parent: int) -> list[int]:
-    """The processes whose parent is this one."""
-    return [pid for pid in _pids() if (stat := _stat(pid)) is not None and int(stat[1]) == parent]
-
-
 def has_children() -> bool:
     """Whether this process has any child, zombies that it can reap at once not counted."""
     try:
@@ -91,18 +85,27 @@ def has_children() -> bool:
 
 
 def end_descendants(*, spare: Collection[int] = (), timeout_s: float = 5.0) -> bool:
-    """Kills and reaps all descendants but `spare` and theirs; whether none is left.
+    """Kills and reaps all descendants that left this process's session; whether none is left.
 
-    The caller is a subreaper: what loses its parent here becomes the caller's child and is killed
-    in the next round. What the kernel will not let die (state D) outlasts the time-out.
+    Engines run in sessions of their own, pool processes in the node's: so the latter are spared,
+    also one that is being forked right now. The caller is a subreaper: what loses its parent here
+    becomes the caller's child and is killed in the next round. What the kernel will not let die
+    (state D) outlasts the time-out.
     """
-    me = os.getpid()
+    me, session = os.getpid(), str(os.getsid(0))
     deadline = time.monotonic() + timeout_s
     while True:
-        mine = [pid for pid in children(me) if pid not in spare]
-        if not mine:
+        strays = [
+            pid
+            for pid in _pids()
+            if pid not in spare
+            and (stat := _stat(pid)) is not None
+            and int(stat[1]) == me
+            and stat[3] != session
+        ]
+        if not strays:
             return True
-        for pid in mine:
+        for pid in strays:
             try:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, os.WNOHANG)

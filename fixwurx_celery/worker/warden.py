@@ -1,12 +1,12 @@
 """Outlives the node for a moment: ends what the node's death left running, and clears its folder.
 
-Run as `python warden.py RUN_DIR` with the node at the other end of its standard input. The node's
-processes die with it; what their bugs had started does not. Standard library only, so that it costs
-a few megabytes.
+Run by the node as `python warden.py RUN_DIR NODE_PID`. The node's processes die with it; what their
+bugs had started does not. Standard library only, so that it costs a few megabytes.
 """
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import sys
@@ -63,9 +63,11 @@ def main() -> None:
     """Waits for the node to end, however it ends, and clears up after it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    while os.read(0, 1):
-        pass
-    clear(sys.argv[1])
+    run_dir, node = sys.argv[1], int(sys.argv[2])
+    with contextlib.suppress(ProcessLookupError):
+        if os.getppid() == node:  # else it has ended already
+            select.select([os.pidfd_open(node)], [], [])
+    clear(run_dir)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Engines for tests of nodes. Each does what its payload says, with real processes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Scripted:
+    """Ticks through `steps` of the payload; its checkpoint is how many it has done."""
+
+    def __init__(self, bug: Any, workspace: Path, checkpoint: Any) -> None:
+        self.bug, self.workspace = bug, workspace
+        self.steps: list[dict[str, Any]] = list(bug.payload.get("steps", [{}]))
+        self.done_before = int(checkpoint or 0)
+        self.done = self.done_before
+        self.phase = "TRIAGE"
+
+    def all_done(self) -> bool:
+        return self.done >= len(self.steps)
+
+    def checkpoint(self) -> int:
+        return self.done
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        return self.bug.payload.get("outcome", {"outcome": "FIXED"}) | {
+            "steps": len(self.steps),
+            "resumed_after": self.done_before,
+        }
+
+    def execute_tick(self) -> None:
+        step = self.steps[self.done]
+        self.phase = step.get("phase", self.phase)
+        if "print" in step:
+            print(step["print"])
+        if "note" in step:  # outside of the workspace: seen by the test
+            with Path(step["note"]).open("a") as file:
+                file.write(json.dumps({"bug": self.bug.id, "step": self.done}) + "\n")
+        if step.get("children"):
+            hold = (
+                "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+                "time.sleep(600)"
+            )
+            for own_session in (False, True):
+                subprocess.Popen(
+                    [sys.executable, "-c", hold, step["children"]], start_new_session=own_session
+                )
+        if step.get("spin_s"):  # computes, and never lets another thread run for long
+            until = time.monotonic() + step["spin_s"]
+            while time.monotonic() < until:
+                pass
+        if step.get("sleep_s"):  # waits for something that the test decides to end
+            time.sleep(step["sleep_s"])
+        if "raise" in step:
+            raise RuntimeError(step["raise"])
+        if step.get("crash"):
+            os._exit(3)
+        self.done += 1
