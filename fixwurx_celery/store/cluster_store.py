@@ -16,7 +16,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
+from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
@@ -48,6 +48,9 @@ __all__ = [
 CHUNK = 1000
 """Bugs per round trip. A chunk of small bugs holds the server for about 30 ms."""
 
+CHUNK_BYTES = 4 * 2**20
+"""Of one call. Servers refuse arguments above 512 MB, and stand still while they read one."""
+
 SWEEP_AT_ONCE = 100
 
 
@@ -59,6 +62,7 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
     return redis.Redis.from_url(
         url,
         decode_responses=True,
+        encoding_errors="replace",  # a log with half a character in it must not stop a report
         socket_timeout=socket_timeout,
         socket_connect_timeout=socket_timeout,
         socket_keepalive=True,
@@ -139,22 +143,22 @@ class ClusterStore:
         """Takes in the bugs, a thousand per round trip; answers in their order.
 
         The second value is what must be rung. Many calls of one submission are ordered as a whole.
+        Raises TypeError or ValueError for a payload that is no JSON, before anything is sent.
         """
         results: list[Submission] = []
         to_ring: list[Assignment] = []
         batch = 0
-        for start in range(0, len(bugs), CHUNK):
-            chunk = bugs[start : start + CHUNK]
+        for chunk in _chunks([_entry(bug) for bug in bugs]):
             reply = self._call(
-                self._scripts["submit"],
-                bugs=json.dumps([_entry(bug) for bug in chunk], separators=(",", ":")),
-                batch=batch,
-                seed=self._seed(),
+                self._scripts["submit"], bugs=f"[{','.join(chunk)}]", batch=batch, seed=self._seed()
             )
             batch, count = int(reply[1]), int(reply[2])
-            pairs = reply[3 : 3 + 2 * count]
+            flat = reply[3 : 3 + 2 * count]
             results += [
-                Submission(bug.id, pairs[2 * i], pairs[2 * i + 1]) for i, bug in enumerate(chunk)
+                Submission(bug.id, status, detail)
+                for bug, status, detail in zip(
+                    bugs[len(results) : len(results) + count], flat[::2], flat[1::2], strict=True
+                )
             ]
             to_ring += assignments(reply[3 + 2 * count :])
         return results, to_ring
@@ -188,7 +192,7 @@ class ClusterStore:
         return str(self._call(
             self._scripts["report"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
-            phase=phase, checkpoint=checkpoint, log=log,
+            phase=phase, checkpoint=checkpoint, log=log, call=self._rng.getrandbits(53),
         )[0])  # fmt: skip
 
     def finish(
@@ -201,7 +205,12 @@ class ClusterStore:
         state: BugState,
         outcome: Any,
     ) -> list[Assignment] | None:
-        """The node's next assignments, to ring; None when the run is not its owner's any more."""
+        """The node's next assignments, to ring; None when the run is not its owner's any more.
+
+        Raises ValueError when `state` is not a terminal one.
+        """
+        if state not in TERMINAL:
+            raise ValueError(f"cannot finish bug {bug_id} as {state}: that is not a terminal state")
         reply = self._call(
             self._scripts["finish"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
@@ -216,7 +225,7 @@ class ClusterStore:
         reply = self._call(
             self._scripts["fail_attempt"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, charge=charge,
-            reason=reason,
+            reason=reason, seed=self._seed(),
         )  # fmt: skip
         return str(reply[0]), assignments(reply[1:])
 
@@ -249,8 +258,11 @@ class ClusterStore:
 
     def renew(self, bug_ids: Sequence[str], holder: str) -> list[str]:
         """Renews the holder's reservations; the ids that are not (or no more) its own."""
-        reply = self._call(self._scripts["renew"], bugs=json.dumps(list(bug_ids)), holder=holder)
-        return [str(bug) for bug in reply[1:]]
+        lost: list[str] = []
+        for start in range(0, len(bug_ids), CHUNK):
+            bugs = json.dumps(list(bug_ids[start : start + CHUNK]))
+            lost += self._call(self._scripts["renew"], bugs=bugs, holder=holder)[1:]
+        return lost
 
     def release(self, bug_id: str) -> tuple[str, list[Assignment]]:
         """RELEASED, the terminal state, or UNKNOWN; and what to ring."""
@@ -266,6 +278,7 @@ class ClusterStore:
         reply = self._call(
             self._scripts["register"],
             node=node, incarnation=incarnation, profile=profile, facts=json.dumps(facts),
+            seed=self._seed(),
         )  # fmt: skip
         return str(reply[1]) if reply[0] == "DUPLICATE" else assignments(reply[1:])
 
@@ -411,7 +424,7 @@ class ClusterStore:
             return self.client.info()
 
 
-def _entry(bug: Bug) -> list[Any]:
+def _entry(bug: Bug) -> str:
     expected_ms = int((bug.expected_s or 0) * 1000)
     spec = {
         "agents": bug.agents,
@@ -420,6 +433,24 @@ def _entry(bug: Bug) -> list[Any]:
         "timeout_s": bug.timeout_s,
         "payload": bug.payload,
     }
-    return [
-        bug.id, bug.bug_class, bug.priority, expected_ms, json.dumps(spec, separators=(",", ":"))
-    ]  # fmt: skip
+    try:
+        written = json.dumps(spec, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the payload of bug {bug.id} is no JSON: {error}") from error
+    # The spec goes in as text, so that Lua never reads and rewrites what is in it.
+    return json.dumps(
+        [bug.id, bug.bug_class, bug.priority, expected_ms, written], separators=(",", ":")
+    )
+
+
+def _chunks(entries: Sequence[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for entry in entries:
+        if chunk and (len(chunk) == CHUNK or size + len(entry) > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += len(entry)
+    if chunk:
+        yield chunk

@@ -14,14 +14,12 @@ local key = bug_key(bug)
 local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'class', 'seat')
 if not f[1] then return { 'UNKNOWN' } end
 if f[1] == 'RUNNING' then
-  redis.call('HSET', key, 'cancelling', '1')
-  emit('bug_cancelling', bug, f[2], f[4])
+  if redis.call('HSET', key, 'cancelling', '1') == 1 then emit('bug_cancelling', bug, f[2], f[4]) end
   redis.call('PUBLISH', node_channel(f[2], f[3]), 'cancel ' .. bug .. ' ' .. f[4])
   return { 'CANCELLING' }
 end
 if f[1] == 'PENDING' then
-  leave_line(f[5], f[6])
-  redis.call('ZREM', DELAYED, bug)
+  stop_waiting(bug, f[5], f[6])
 elseif f[1] == 'ASSIGNED' or f[1] == 'RESERVED' then
   let_go(bug, f[2])
   fill(f[2])
@@ -31,8 +29,8 @@ end
 if f[1] == 'RESERVED' then
   redis.call('DEL', key)
   emit('bug_released', bug, f[2], f[4])
-  return { 'RELEASED', unpack(assigned) }
+  return answer('RELEASED')
 end
 conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled before it started' }))
 emit('bug_cancelled', bug, f[2] or '', f[4] or '')
-return { 'CANCELLED', unpack(assigned) }
+return answer('CANCELLED')

@@ -22,4 +22,4 @@ for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do
 end
 settle(node)
 dispatch_waiting(64, strategy())
-return { 'STOPPING', redis.call('HLEN', held_key(node)), unpack(assigned) }
+return answer('STOPPING', redis.call('HLEN', held_key(node)))

@@ -19,20 +19,18 @@ if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch or f[5] ~= runner then r
 if f[1] == state then -- sent twice: what was handed out may not have been rung
   for _, held in ipairs(redis.call('HKEYS', held_key(node))) do
     local h = redis.call('HMGET', bug_key(held), 'state', 'epoch')
-    if h[1] == 'ASSIGNED' then
-      for _, value in ipairs({ node, held, h[2] }) do assigned[#assigned + 1] = value end
-    end
+    if h[1] == 'ASSIGNED' then ring_again(held, node, h[2]) end
   end
-  return { 'FINISHED', unpack(assigned) }
+  return answer('FINISHED')
 end
 if f[1] ~= 'RUNNING' then return { 'STALE' } end
 
 conclude(bug, state, outcome)
 if state == 'DONE' then
-  redis.call('SET', took_key(bug), int(now_ms - tonumber(f[6])), 'PX', limits.keep_took_ms)
+  redis.call('SET', took_key(bug), int(math.max(0, now_ms - tonumber(f[6]))), 'PX', limits.keep_took_ms)
 end
 let_go(bug, node)
 heal(node, 1.1)
 emit('bug_finished', bug, node, epoch, state)
 fill(node)
-return { 'FINISHED', unpack(assigned) }
+return answer('FINISHED')

@@ -23,7 +23,4 @@ for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do
   if redis.call('HEXISTS', bug_key(bug), 'cancelling') == 1 then cancelling[#cancelling + 1] = bug end
 end
 fill(node)
-local reply = { 'OK', #cancelling }
-for _, bug in ipairs(cancelling) do reply[#reply + 1] = bug end
-for _, value in ipairs(assigned) do reply[#reply + 1] = value end
-return reply
+return answer('OK', #cancelling, unpack(cancelling))

@@ -6,10 +6,12 @@ args
   incarnation text   this life of the node
   profile     text   total agents and labels, `9|gpu,python`
   facts       json   hostname, pid, cpu_cores, memory_mb, started_ms: shown, never decided on
+  seed        int
 replies
   REGISTERED  and the node's first assignments, to ring: node, bug, epoch, ...
   DUPLICATE   incarnation of the live node that has this name
 ]]
+math.randomseed(tonumber(seed))
 local key = node_key(node)
 local f = redis.call('HMGET', key, 'incarnation', 'state')
 if f[1] == incarnation and f[2] ~= 'OFFLINE' then return { 'REGISTERED' } end
@@ -32,4 +34,4 @@ count_profile(profile, 1)
 emit('node_registered', '', node, '', incarnation)
 fill(node)
 dispatch_waiting(64, strategy())
-return { 'REGISTERED', unpack(assigned) }
+return answer('REGISTERED')

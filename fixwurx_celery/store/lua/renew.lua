@@ -7,13 +7,13 @@ args
 replies
   RENEWED   the ids that are no longer this holder's
 ]]
-local lost = {}
+local reply = { 'RENEWED' }
 for _, bug in ipairs(cjson.decode(bugs)) do
   local f = redis.call('HMGET', bug_key(bug), 'state', 'runner')
   if f[1] == 'RESERVED' and f[2] == holder then
     redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
   else
-    lost[#lost + 1] = bug
+    reply[#reply + 1] = bug
   end
 end
-return { 'RENEWED', unpack(lost) }
+return reply

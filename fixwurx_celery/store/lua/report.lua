@@ -10,13 +10,14 @@ args
   phase       text   empty: unchanged
   checkpoint  text   empty: unchanged
   log         text   what the attempt printed since the last report; empty: nothing
+  call        text   this one report; a log that is sent twice is kept once
 replies
   CONTINUE
   CANCELLED   stop, and finish as cancelled
   STALE       somebody else's by now: stop, and write nothing
 ]]
 local key = bug_key(bug)
-local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'phase', 'cancelling', 'runs')
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'phase', 'cancelling', 'runs', 'logged')
 if f[1] ~= 'RUNNING' or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch or f[5] ~= runner then
   return { 'STALE' }
 end
@@ -26,7 +27,8 @@ if phase ~= '' and phase ~= f[6] then
   redis.call('HSET', key, 'phase', phase)
   emit('bug_phase', bug, node, epoch, phase)
 end
-if log ~= '' then
+if log ~= '' and call ~= f[9] then
+  redis.call('HSET', key, 'logged', call)
   redis.call('RPUSH', log_key(bug, f[8]), log)
   redis.call('LTRIM', log_key(bug, f[8]), -limits.log_chunks, -1)
   redis.call('PEXPIRE', log_key(bug, f[8]), limits.keep_finished_ms)

@@ -14,4 +14,4 @@ if state == 'STOPPING' then
   emit('node_resumed', '', node, '')
 end
 fill(node)
-return { 'READY', unpack(assigned) }
+return answer('READY')

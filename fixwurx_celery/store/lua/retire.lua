@@ -16,4 +16,4 @@ if f[2] ~= 'OFFLINE' then
   lose(node, '', 'node ended', 'OFFLINE')
   dispatch_waiting(64, strategy())
 end
-return { 'OFFLINE', unpack(assigned) }
+return answer('OFFLINE')

@@ -18,7 +18,13 @@ redis.call('ZREM', FINISHED, bug)
 redis.call('HINCRBY', STATS, f[1], -1)
 redis.call('HDEL', key, 'outcome', 'finished_ms', 'attempts', 'losses', 'history', 'checkpoint', 'phase', 'runner')
 redis.call('HSET', key, 'state', 'PENDING', 'node', '', 'incarnation', '', 'waiting_ms', int(now_ms))
-join_line(bug, f[2], f[3], f[4])
+-- Its old place is taken: it goes behind those who wait with its priority.
+local rank = rank_of(priority_of(f[3]), next_batch())
+local took = tonumber(redis.call('GET', took_key(bug)) or 0)
+local seat = seat_of(bug, took)
+if took == 0 then seat = string.sub(f[4], 1, 8) .. string.sub(seat, 9) end
+redis.call('HSET', key, 'rank', rank, 'seat', seat)
+join_line(bug, f[2], rank, seat)
 emit('bug_submitted', bug, '', '', 'retry')
 dispatch_waiting(16, strategy())
-return { 'PENDING', unpack(assigned) }
+return answer('PENDING')

@@ -7,6 +7,7 @@ replies
   SET       the strategy before
 ]]
 local was = strategy()
+if was == strategy_name and redis.call('HEXISTS', CONFIG, 'strategy') == 1 then return { 'SET', was } end
 redis.call('HSET', CONFIG, 'strategy', strategy_name)
 -- The order on every shelf is the strategy's, so each node is placed anew: about 10 µs a node.
 for _, node in ipairs(redis.call('ZRANGE', NODES, 0, -1)) do settle(node, strategy_name) end

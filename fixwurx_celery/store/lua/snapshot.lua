@@ -15,23 +15,28 @@ end
 local nodes = {}
 local names = {}
 for _, set in ipairs({ NODES, GONE }) do
-  for _, node in ipairs(redis.call('ZRANGE', set, 0, tonumber(most) - 1)) do
-    if tonumber(most) > 0 then names[#names + 1] = node end
+  local room = tonumber(most) - #names
+  if room > 0 then
+    for _, node in ipairs(redis.call('ZRANGE', set, 0, room - 1)) do names[#names + 1] = node end
   end
 end
 for _, node in ipairs(names) do
   local entry = record(node_key(node))
-  entry.worker_id = node
-  entry.held = record(held_key(node))
-  nodes[#nodes + 1] = entry
+  if entry.profile then
+    entry.worker_id = node
+    entry.held = record(held_key(node))
+    nodes[#nodes + 1] = entry
+  end
 end
 local lines = {}
 for _, class in ipairs(redis.call('SMEMBERS', LINES)) do
   local head = head_of(class)
-  lines[#lines + 1] = {
-    class = class, waiting = redis.call('ZCARD', line_key(class)),
-    head = head.bug, head_since_ms = redis.call('HGET', bug_key(head.bug), 'waiting_ms'),
-  }
+  if head then
+    lines[#lines + 1] = {
+      class = class, waiting = redis.call('ZCARD', line_key(class)),
+      head = head.bug, head_since_ms = redis.call('HGET', bug_key(head.bug), 'waiting_ms'),
+    }
+  end
 end
 return { 'SNAPSHOT', cjson.encode({
   now_ms = now_ms, strategy = strategy(), nodes = nodes, lines = lines, stats = record(STATS),

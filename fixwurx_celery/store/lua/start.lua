@@ -9,14 +9,13 @@ args
   runner      text   this one run; tells a call sent twice from a message delivered twice
 replies
   STARTED   spec, checkpoint (empty: none), run (1 for the first)
-  CANCELLED it was cancelled while it was on its way
+  CANCELLED it was cancelled while its message was on its way
   STALE     another epoch, node, incarnation or runner holds it
 ]]
 local key = bug_key(bug)
 local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'spec', 'checkpoint', 'assigned_ms')
-if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
-  return { f[1] == 'CANCELLED' and 'CANCELLED' or 'STALE' }
-end
+if f[1] == 'CANCELLED' then return { 'CANCELLED' } end
+if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then return { 'STALE' } end
 if f[1] == 'RUNNING' and f[5] == runner then
   return { 'STARTED', f[6], f[7] or '', redis.call('HGET', key, 'runs') }
 end
@@ -28,7 +27,7 @@ redis.call('ZREM', OUTBOX, bug)
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
 -- Response time of the node: assignment to start, an exponential average.
 local response_s = tonumber(redis.call('HGET', node_key(node), 'response_s'))
-response_s = response_s + 0.2 * ((now_ms - tonumber(f[8])) / 1000 - response_s)
-redis.call('HSET', node_key(node), 'response_s', string.format('%.6f', math.max(0, response_s)))
+response_s = response_s + 0.2 * (math.max(0, now_ms - tonumber(f[8])) / 1000 - response_s)
+redis.call('HSET', node_key(node), 'response_s', string.format('%.6f', response_s))
 emit('bug_started', bug, node, epoch, run)
 return { 'STARTED', f[6], f[7] or '', run }

@@ -3,8 +3,8 @@ purpose     Take in bugs: each is assigned at once, or waits in its class's line
 transition  bug: none -> ASSIGNED | PENDING
 args
   bugs      json   list of [id, class, priority, expected_ms (0: unknown), spec]
-  batch     int    0 opens a batch; a reply's number continues it, so that one submission of many
-                   calls is ordered as a whole
+  batch     int    0 opens a batch with the first bug taken; a reply's number continues it, so that
+                   one submission of many calls is ordered as a whole
   seed      int    feeds the RANDOM strategy
 replies
   SUBMITTED batch, then the number of bugs and a (status, detail) pair for each in the order given:
@@ -14,8 +14,6 @@ replies
 math.randomseed(tonumber(seed))
 local by = strategy()
 batch = tonumber(batch)
-if batch == 0 then batch = redis.call('HINCRBY', STATS, 'batch', 1) end
-
 local list = cjson.decode(bugs)
 local results, fresh = {}, {}
 local waiting_room, classes = limits.max_waiting - redis.call('ZCARD', DELAYED), 0
@@ -33,9 +31,7 @@ for i, entry in ipairs(list) do
   end
   if known[1] then
     results[i] = { 'KNOWN', known[1] }
-    if known[1] == 'ASSIGNED' then
-      for _, value in ipairs({ known[2], id, known[3] }) do assigned[#assigned + 1] = value end
-    end
+    if known[1] == 'ASSIGNED' then ring_again(id, known[2], known[3]) end
   elseif parse(class).agents > largest[class] then
     results[i] = { 'UNSATISFIABLE', tostring(largest[class]) }
   else
@@ -69,9 +65,9 @@ for _, bug in ipairs(fresh) do
     elseif not node and line_is_empty and classes >= limits.max_classes then
       results[bug.at] = { 'CLASSES', int(limits.max_classes) }
     else
-      local rank = int(batch - bug.priority * BILLION * 4)
-      local seat = string.format('%08x%08x:%s', 4294967295 - math.min(4294967295, math.floor(bug.expected / 100)),
-        next_sequence() % 4294967296, bug.id)
+      if batch == 0 then batch = next_batch() end
+      local rank = rank_of(bug.priority, batch)
+      local seat = seat_of(bug.id, bug.expected)
       redis.call('HSET', bug_key(bug.id), 'state', 'PENDING', 'class', class, 'spec', bug.spec,
         'rank', rank, 'seat', seat, 'waiting_ms', int(now_ms))
       emit('bug_submitted', bug.id, '', '')

@@ -11,13 +11,16 @@ replies
 math.randomseed(tonumber(seed))
 most = tonumber(most)
 local by = strategy()
+local GIVE_UP_AFTER = 12 -- bells
 
 local function due(key)
   return redis.call('ZRANGEBYSCORE', key, '-inf', int(now_ms), 'LIMIT', 0, most)
 end
 
-local gone = {}
+local gone, moved = {}, 0
 for _, node in ipairs(due(NODES)) do
+  moved = moved + redis.call('HLEN', held_key(node))
+  if #gone > 0 and moved > 10 * most then break end
   lose(node, 'losses', 'node was silent past its heartbeat timeout', 'OFFLINE')
   gone[#gone + 1] = node
 end
@@ -25,6 +28,7 @@ end
 for _, bug in ipairs(due(LEASES)) do
   local f = redis.call('HMGET', bug_key(bug), 'state', 'node')
   if f[1] == 'RUNNING' or f[1] == 'RESERVED' then
+    if f[1] == 'RUNNING' then heal(f[2], 0.7) end
     give_back(bug, 'attempts', 'its lease was not renewed')
     fill(f[2])
   else
@@ -33,11 +37,15 @@ for _, bug in ipairs(due(LEASES)) do
 end
 
 for _, bug in ipairs(due(OUTBOX)) do
-  local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'epoch')
-  if f[1] == 'ASSIGNED' then
+  local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'epoch', 'assigned_ms')
+  if f[1] == 'ASSIGNED' and now_ms - tonumber(f[4]) > GIVE_UP_AFTER * limits.ring_after_ms then
+    heal(f[2], 0.7)
+    give_back(bug, '', 'its node beats but does not start it')
+    settle(f[2]) -- not filled: others come first
+  elseif f[1] == 'ASSIGNED' then
     redis.call('ZADD', OUTBOX, int(now_ms + limits.ring_after_ms), bug)
     emit('bug_rung_again', bug, f[2], f[3])
-    for _, value in ipairs({ f[2], bug, f[3] }) do assigned[#assigned + 1] = value end
+    ring_again(bug, f[2], f[3])
   else
     redis.call('ZREM', OUTBOX, bug)
   end
@@ -62,7 +70,4 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', GONE, '-inf', forgotten, 'LIMI
 end
 
 dispatch_waiting(most, by)
-local reply = { 'SWEPT', #gone }
-for _, node in ipairs(gone) do reply[#reply + 1] = node end
-for _, value in ipairs(assigned) do reply[#reply + 1] = value end
-return reply
+return answer('SWEPT', #gone, unpack(gone))

@@ -52,6 +52,15 @@ end
 
 local function next_sequence() return redis.call('HINCRBY', STATS, 'sequence', 1) end
 
+-- Higher than any before: the clock's, so that a store which lost its last second repeats none, and
+-- above the last one, so that a clock set back repeats none either.
+local function next_epoch()
+  local last = tonumber(redis.call('HGET', STATS, 'epoch') or 0)
+  local epoch = int(math.max(now_us, last + 1))
+  redis.call('HSET', STATS, 'epoch', epoch)
+  return epoch
+end
+
 local function split(text)
   local parts = {}
   for part in string.gmatch(text, '[^,]+') do parts[#parts + 1] = part end

@@ -22,17 +22,20 @@ local function shelf_score(by, bugs, used, health, response_s)
 end
 
 local function ejected(node, health, bugs, probe_at)
-  if health > EJECTION_HEALTH then
-    redis.call('SREM', EJECTED, node)
-    return false
+  if health <= EJECTION_HEALTH then
+    -- More than half of the cluster is never ejected: then the fault is not the nodes'.
+    local others = redis.call('SCARD', EJECTED) - redis.call('SISMEMBER', EJECTED, node)
+    if (others + 1) * 2 <= redis.call('ZCARD', NODES) then
+      if redis.call('SADD', EJECTED, node) == 1 then
+        emit('node_ejected', '', node, '', string.format('%.2f', health))
+      end
+      return not (bugs == 0 and now_ms >= probe_at)
+    end
   end
-  -- More than half of the cluster is never ejected: then the fault is not the nodes'.
-  if redis.call('SISMEMBER', EJECTED, node) == 0 then
-    if (redis.call('SCARD', EJECTED) + 1) * 2 > redis.call('ZCARD', NODES) then return false end
-    redis.call('SADD', EJECTED, node)
-    emit('node_ejected', '', node, '', string.format('%.2f', health))
+  if redis.call('SREM', EJECTED, node) == 1 then
+    emit('node_readmitted', '', node, '', string.format('%.2f', health))
   end
-  return not (bugs == 0 and now_ms >= probe_at)
+  return false
 end
 
 -- Puts the node on the shelf where it belongs now. Every change of a node ends with this.
@@ -43,8 +46,9 @@ local function settle(node, by)
   if not f[1] then return end
   local free, bugs, health = tonumber(f[3]), tonumber(f[4]), tonumber(f[6])
   local old, shelf = f[9], ''
-  if f[1] == 'READY' and free > 0 and f[8] == ''
-      and not ejected(node, health, bugs, tonumber(f[10])) then
+  if f[1] ~= 'READY' then
+    redis.call('SREM', EJECTED, node)
+  elseif not ejected(node, health, bugs, tonumber(f[10])) and free > 0 and f[8] == '' then
     shelf = f[2] .. ':' .. f[3]
   end
   if old ~= shelf then
@@ -61,7 +65,8 @@ end
 local function heal(node, factor)
   local f = redis.call('HMGET', node_key(node), 'health', 'health_at')
   if not f[1] then return end
-  local health = math.min(1, tonumber(f[1]) + (now_ms - tonumber(f[2])) * HEALTH_PER_MS)
+  local quiet_ms = math.max(0, now_ms - tonumber(f[2])) -- the clock may have been set back
+  local health = math.min(1, tonumber(f[1]) + quiet_ms * HEALTH_PER_MS)
   if factor < 1 then
     health = health * factor
     redis.call('HSET', node_key(node), 'probe_at', int(now_ms + PROBE_AFTER_MS))

@@ -6,12 +6,22 @@ local function join_line(bug, class, rank, seat)
   redis.call('SADD', LINES, class)
 end
 
+-- A place in line: by priority, then by the submission it came with.
+local function rank_of(priority, batch) return int(batch - priority * BILLION * 4) end
+local function priority_of(rank) return -math.floor(tonumber(rank) / (BILLION * 4)) end
+local function next_batch() return redis.call('HINCRBY', STATS, 'batch', 1) end
+
+-- Within those: the longest expected first, then by arrival; 8 hex digits each.
+local function seat_of(bug, expected_ms)
+  local tenths = math.max(0, math.min(4294967295, math.floor(expected_ms / 100)))
+  return string.format('%08x%08x:%s', 4294967295 - tenths, next_sequence() % 4294967296, bug)
+end
+
 local function leave_line(class, seat)
   redis.call('ZREM', line_key(class), seat)
   if redis.call('EXISTS', line_key(class)) == 0 then redis.call('SREM', LINES, class) end
 end
 
--- Seats sort by the expected duration, longest first, then by arrival: 8 hex digits each.
 local function bug_of(seat) return string.sub(seat, 18) end
 
 local function head_of(class)
@@ -26,8 +36,7 @@ end
 
 -- The agents of `bug` go to `node`, by name. The caller has checked that they are free.
 local function take(bug, class, node, state)
-  local previous = tonumber(redis.call('HGET', bug_key(bug), 'epoch') or 0)
-  local epoch = int(math.max(now_us, previous + 1))
+  local epoch = next_epoch()
   local key = node_key(node)
   local incarnation = redis.call('HGET', key, 'incarnation')
   redis.call('HSET', bug_key(bug), 'state', state, 'node', node, 'incarnation', incarnation,
@@ -43,12 +52,21 @@ end
 -- Assignments made by this script, as the caller needs them to ring: node, bug, epoch, ...
 local assigned = {}
 
+-- A script's reply: its own values, then the assignments. (`unpack` ends at some thousands.)
+local function answer(...)
+  local reply = { ... }
+  for _, value in ipairs(assigned) do reply[#reply + 1] = value end
+  return reply
+end
+
+local function ring_again(bug, node, epoch)
+  for _, value in ipairs({ node, bug, epoch }) do assigned[#assigned + 1] = value end
+end
+
 local function assign(bug, class, node)
   local epoch = take(bug, class, node, 'ASSIGNED')
   redis.call('ZADD', OUTBOX, int(now_ms + limits.ring_after_ms), bug)
-  assigned[#assigned + 1] = node
-  assigned[#assigned + 1] = bug
-  assigned[#assigned + 1] = epoch
+  ring_again(bug, node, epoch)
 end
 
 -- Frees what `bug` holds on its node. Harmless when it holds nothing.
@@ -74,16 +92,24 @@ local function end_starving(class)
   return node
 end
 
--- A class whose head has waited past the age limit keeps a node for itself: the node takes
--- nothing else until the head fits. One node a class, and one class a node.
-local function keep_for_starving(node, head)
+-- Whether the class of this head may keep a node for itself: its head has waited past the age
+-- limit. One node a class, and one class a node.
+local function starves(head)
   if redis.call('HEXISTS', STARVING, head.class) == 1 then return false end
   local since = tonumber(redis.call('HGET', bug_key(head.bug), 'waiting_ms') or now_ms)
-  if now_ms - since < limits.starve_after_ms then return false end
+  return now_ms - since >= limits.starve_after_ms
+end
+
+-- The node takes nothing else until the head fits.
+local function keep(node, head)
   redis.call('HSET', STARVING, head.class, node)
   redis.call('HSET', node_key(node), 'kept_for', head.class)
   emit('node_kept', head.bug, node, '', head.class)
-  return true
+end
+
+local function better(head, best)
+  if head and (not best or before(head, best)) then return head end
+  return best
 end
 
 -- Hands the node the best heads of all lines it can serve, until nothing fits.
@@ -91,26 +117,29 @@ local function fill(node)
   local f = redis.call('HMGET', node_key(node), 'state', 'profile', 'kept_for', 'health', 'bugs', 'probe_at')
   if f[1] ~= 'READY' then return settle(node) end
   local profile, kept_for = f[2], f[3]
-  if kept_for ~= '' and redis.call('EXISTS', line_key(kept_for)) == 0 then
+  local taking = not ejected(node, tonumber(f[4]), tonumber(f[5]), tonumber(f[6]))
+  if kept_for ~= '' and (not taking or redis.call('EXISTS', line_key(kept_for)) == 0) then
     end_starving(kept_for)
     kept_for = ''
   end
-  local taking = not ejected(node, tonumber(f[4]), tonumber(f[5]), tonumber(f[6]))
   while taking do
     local free = tonumber(redis.call('HGET', node_key(node), 'free'))
-    local best = nil
+    local best, hungry = nil, nil
     if free <= 0 then break end
     local classes = kept_for ~= '' and { kept_for } or redis.call('SMEMBERS', LINES)
     for _, class in ipairs(classes) do
       if serves(profile, class) then
         local head = head_of(class)
         if parse(class).agents <= free then
-          if not best or before(head, best) then best = head end
-        elseif kept_for == '' and keep_for_starving(node, head) then
-          best = nil
-          break
+          best = better(head, best)
+        elseif kept_for == '' and head and starves(head) then
+          hungry = better(head, hungry)
         end
       end
+    end
+    if hungry then
+      keep(node, hungry)
+      break
     end
     if not best then break end
     leave_line(best.class, best.seat)
@@ -119,12 +148,22 @@ local function fill(node)
     if kept == node then
       kept_for = ''
     elseif kept then
-      settle(kept) -- another node was kept for this class: it may serve all again
+      fill(kept) -- another node was kept for this class: it may serve all again
     end
     -- A node that is being probed takes one bug, and more when that one succeeded.
-    if tonumber(f[4]) <= EJECTION_HEALTH and redis.call('SISMEMBER', EJECTED, node) == 1 then break end
+    if redis.call('SISMEMBER', EJECTED, node) == 1 then break end
   end
   settle(node)
+end
+
+-- Takes a waiting bug out of its line. A node that was kept for it serves all again.
+local function stop_waiting(bug, class, seat)
+  leave_line(class, seat)
+  redis.call('ZREM', DELAYED, bug)
+  if redis.call('EXISTS', line_key(class)) == 0 then
+    local kept = end_starving(class)
+    if kept then fill(kept) end
+  end
 end
 
 -- Assigns up to `most` waiting bugs, the best heads first, wherever there is room.
@@ -143,9 +182,9 @@ local function dispatch_waiting(most, by)
     if node then
       leave_line(best.class, best.seat)
       assign(best.bug, best.class, node)
-      local kept = end_starving(best.class)
-      if kept then settle(kept, by) end
       settle(node, by)
+      local kept = end_starving(best.class)
+      if kept then fill(kept) end
       count = count + 1
       if redis.call('EXISTS', line_key(best.class)) == 0 then open[best.class] = nil end
     else
@@ -216,6 +255,7 @@ local function lose(node, charge, reason, state)
   if f[2] ~= '' then redis.call('ZREM', shelf_key(f[2]), node) end
   if f[3] ~= '' then redis.call('HDEL', STARVING, f[3]) end
   redis.call('SREM', EJECTED, node)
+  for _, other in ipairs(redis.call('SMEMBERS', EJECTED)) do settle(other) end -- half of fewer
   count_profile(f[1], -1)
   for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do give_back(bug, charge, reason) end
   redis.call('DEL', held_key(node))
