@@ -246,10 +246,10 @@ def unservable(bug_class: str, nodes: Sequence[WorkerNode]) -> str:
     able = [node for node in nodes if labels <= node.capabilities]
     if able:
         largest = max(node.total_agents for node in able)
-        return f"they need {agents} agents on one node, and the largest that fits has {largest}"
+        return f"{agents} agents on one node are needed, and the largest that fits has {largest}"
     lacking = min((labels - node.capabilities for node in nodes), key=len, default=labels)
     names = ", ".join(sorted(lacking))
-    return f"no node has the capabilities they require (the nearest lacks {names})"
+    return f"no node has all that is required (the nearest lacks {names})"
 
 
 def bugs(count: float) -> str:

@@ -56,7 +56,8 @@ def logs(bug_id: str, attempt: int | None, follow: bool, as_json: bool) -> None:
         return
     click.echo(text, nl=bool(text) and not text.endswith("\n"))
     if not run:
-        click.echo(f"bug {bug_id} has not started yet: it is {record.state}", err=True)
+        never = "never started" if record.state in TERMINAL else "has not started yet"
+        click.echo(f"bug {bug_id} {never}: it is {record.state}", err=True)
     elif not text:
         click.echo(f"run {run} of bug {bug_id} printed nothing", err=True)
 
