@@ -20,6 +20,7 @@ TRACE_LIMIT_S = 60.0  # tracing only sharpens the search; past this it goes on w
 MAX_OUTPUT = 16_000
 MAX_LINES = 3_000
 MAX_FILES = 200
+ENOUGH_PASSING = 8  # passing tests in reproduce itself; with fewer, those of verify are traced too
 
 # The command itself cannot run: that says nothing about the bug, and another node may do better.
 NOT_RUNNABLE = (
@@ -82,15 +83,14 @@ def localise(
     log: Log,
 ) -> Steps[Observation]:
     """Trace the failure and return what is known of it."""
-    spectrum = Spectrum()
     output = failure.tail(4 * MAX_OUTPUT)
-    commands = [assignment.reproduce]
-    if assignment.verify != assignment.reproduce:
-        commands.append(assignment.verify)
-    for command in commands:
-        traced = yield from _trace(command, workspace, processes, failure, spectrum)
-        if command is assignment.reproduce and failure.timed_out:
-            output += traced.tail(4 * MAX_OUTPUT)  # here a hanging test has a traceback
+    traced, spectrum = yield from _trace(assignment.reproduce, workspace, processes, failure)
+    if failure.timed_out:
+        output += traced.tail(4 * MAX_OUTPUT)  # here a hanging test has a traceback
+    if assignment.verify != assignment.reproduce and spectrum.passing_count < ENOUGH_PASSING:
+        _, wider = yield from _trace(assignment.verify, workspace, processes, failure)
+        if set(wider.failing_tests) >= set(spectrum.failing_tests):
+            spectrum = wider  # the same tests and more; no test counts twice
     # Copies are gone, so paths below any of them are read as paths of the source.
     frames = traceback_lines(
         re.sub(COPY.format(re.escape(str(workspace.root))), "", output), workspace.source
@@ -131,8 +131,7 @@ def _trace(
     workspace: Workspace,
     processes: Processes,
     failure: Finished,
-    spectrum: Spectrum,
-) -> Steps[Finished]:
+) -> Steps[tuple[Finished, Spectrum]]:
     copy = workspace.copy()
     records = workspace.out / f"trace-{workspace.number()}"
     records.mkdir()
@@ -162,8 +161,7 @@ def _trace(
             timeout_s=budget_s,
         )
         finished = yield from until_finished(running)
-        read(records, spectrum)
-        return finished
+        return finished, read(records)
     finally:
         workspace.discard(copy)
 

@@ -16,7 +16,7 @@ MAX_TESTS = 300
 
 @dataclass(slots=True)
 class Spectrum:
-    """The sums over all processes of one or several traced runs."""
+    """The sums over all processes of one traced run."""
 
     failing: Counter[Line] = field(default_factory=Counter)
     passing: Counter[Line] = field(default_factory=Counter)
@@ -59,13 +59,12 @@ class Spectrum:
         return found
 
 
-def read(folder: Path, into: Spectrum) -> int:
-    """Add every record below `folder` to `into`; return how many there were."""
-    count = 0
+def read(folder: Path) -> Spectrum:
+    """The sums over every record below `folder`."""
+    spectrum = Spectrum()
     for path in sorted(folder.glob("*.json")):
         try:
-            into.add(json.loads(path.read_text()))
+            spectrum.add(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # written by the code under test, in a process that may have gone wrong
-        count += 1
-    return count
+    return spectrum
