@@ -1,4 +1,4 @@
-"""Every error a user of this package can meet; the message says what was refused and the way out."""
+"""Every error that a user can meet; the message says what was refused and the way out."""
 
 from typing import ClassVar
 

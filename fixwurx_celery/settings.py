@@ -2,17 +2,19 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from fixwurx_celery.domain.bugs import checked_labels
+from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import ConfigurationError
 
 __all__ = ["Settings", "without_password"]
 
+HIDDEN: Final = "(not a URL; hidden)"
 NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -30,12 +32,12 @@ class Settings:
     redis_url: str = setting(
         "",
         "FIXWURX_REDIS_URL",
-        "The store: redis://, rediss:// (TLS) or unix://. Empty: the embedded store of `run` and `up`.",
+        "The store: redis://, rediss:// (TLS) or unix://. Empty: that of `run` and `up`.",
     )
     broker_url: str = setting(
         "",
         "FIXWURX_BROKER_URL",
-        "Celery's broker, if it is not the store. Any that Celery speaks; Redis and RabbitMQ are tested.",
+        "Celery's broker, if it is not the store: any that Celery speaks; Redis is tested.",
     )
     namespace: str = setting(
         "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."
@@ -55,7 +57,7 @@ class Settings:
     capabilities: frozenset[str] = setting(
         frozenset({"python"}), "FIXWURX_CAPABILITIES", "Labels of this node, comma-separated."
     )
-    strategy: BalancingStrategy = setting(
+    strategy: BalancingStrategy = setting(  # noqa: RUF009 - makes a field, as all the others
         BalancingStrategy.WEIGHTED_CAPACITY,
         "FIXWURX_STRATEGY",
         "How nodes are chosen, until `strategy set` says otherwise.",
@@ -99,7 +101,7 @@ class Settings:
     artifacts: str = setting(
         "",
         "FIXWURX_ARTIFACTS",
-        "An fsspec URL for sources and patches (file:///shared/dir, s3://...); empty: the store itself.",
+        "An fsspec URL for sources and patches (file:///shared/dir, s3://...); empty: the store.",
     )
     work_dir: str = setting(
         "",
@@ -123,7 +125,7 @@ class Settings:
     lease_sec: float = setting(
         15.0,
         "FIXWURX_LEASE_SEC",
-        "Seconds for which a running bug stays its runner's without a report. It reports every second.",
+        "Seconds a running bug stays its runner's without a report. It reports every second.",
         low=2,
         high=3600,
     )
@@ -181,7 +183,7 @@ class Settings:
         if problems:
             raise ConfigurationError(problems)
 
-    def _problems(self) -> "Any":
+    def _problems(self) -> Iterator[str]:
         for f in fields(self):
             value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
             if low is not None and not low <= value <= high:
@@ -191,7 +193,10 @@ class Settings:
                 f"FIXWURX_NAMESPACE={self.namespace!r} must be letters, digits, '_' or '-', "
                 "at most 63 long"
             )
-        if self.redis_url and urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
+        scheme = self.redis_url.partition("://")[0]
+        if self.redis_url and (
+            scheme not in ("redis", "rediss", "unix") or without_password(self.redis_url) == HIDDEN
+        ):
             yield (
                 f"FIXWURX_REDIS_URL={without_password(self.redis_url)} must begin with redis://, "
                 "rediss:// or unix://"
@@ -215,9 +220,9 @@ class Settings:
             )
         if self.heartbeat_timeout_sec < 3 * self.heartbeat_interval_sec:
             yield (
-                f"FIXWURX_HEARTBEAT_TIMEOUT_SEC={self.heartbeat_timeout_sec} must be at least three "
-                f"times FIXWURX_HEARTBEAT_INTERVAL_SEC={self.heartbeat_interval_sec}, or one late "
-                "heartbeat loses a node"
+                f"FIXWURX_HEARTBEAT_TIMEOUT_SEC={self.heartbeat_timeout_sec} must be at least "
+                f"three times FIXWURX_HEARTBEAT_INTERVAL_SEC={self.heartbeat_interval_sec}, or one "
+                "late heartbeat loses a node"
             )
 
     @classmethod
@@ -329,8 +334,12 @@ def _written(value: Any) -> str:
 
 def without_password(url: str) -> str:
     """The URL as it may be shown: `redis://user:***@host/0`."""
-    parts = urlsplit(url)
-    if parts.password is None:
+    try:
+        parts = urlsplit(url)
+        password = parts.password
+    except ValueError:
+        return HIDDEN if "://" in url else url
+    if password is None:
         return url
     address = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
@@ -338,15 +347,23 @@ def without_password(url: str) -> str:
 
 def agents_of_this_host() -> int:
     """One agent a core that this process may use, and 512 MB for each."""
-    cores = (
+    cores = float(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    memory_mb = pages * size // 2**20
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            with open(limit, encoding="ascii") as file:  # noqa: PTH123 - a kernel file, not a path
-                memory_mb = min(memory_mb, int(file.read()) // 2**20)
-        except (OSError, ValueError):
-            continue
-    return max(1, min(cores, memory_mb // 512))
+    # A container's share of the cores is a quota of time per period, not a set of cores.
+    match _kernel_words("/sys/fs/cgroup/cpu.max"):
+        case [quota, period] if quota.isdecimal() and int(period) > 0:
+            cores = min(cores, int(quota) / int(period))
+    memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        match _kernel_words(file):
+            case [limit] if limit.isdecimal():
+                memory_mb = min(memory_mb, int(limit) // 2**20)
+    return max(1, min(int(cores), memory_mb // 512, MAX_AGENTS))
+
+
+def _kernel_words(path: str) -> list[str]:
+    try:
+        return Path(path).read_text("ascii").split()
+    except (OSError, ValueError):
+        return []

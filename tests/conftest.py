@@ -32,7 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--redis-url",
         default=os.environ.get("FIXWURX_TEST_REDIS_URL", ""),
-        help="a Redis or Valkey server for the suite; default: a private one (FIXWURX_TEST_REDIS_URL)",
+        help="a Redis or Valkey server for the suite; default: a private one "
+        "(FIXWURX_TEST_REDIS_URL)",
     )
 
 

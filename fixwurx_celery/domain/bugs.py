@@ -130,10 +130,15 @@ class Bug:
             raise ValueError(
                 f"id {self.id!r} must be letters, digits, '.', '_' or '-', at most 128 long"
             )
-        if not 1 <= self.agents <= MAX_AGENTS:
-            raise ValueError(f"agents {self.agents} must lie between 1 and {MAX_AGENTS}")
-        if abs(self.priority) > MAX_PRIORITY:
-            raise ValueError(f"priority {self.priority} must lie within ±{MAX_PRIORITY}")
+        # `type`, because True is an int, and 3.0 would name another class than 3.
+        if type(self.agents) is not int or not 1 <= self.agents <= MAX_AGENTS:
+            raise ValueError(
+                f"agents {self.agents!r} must be a whole number between 1 and {MAX_AGENTS}"
+            )
+        if type(self.priority) is not int or abs(self.priority) > MAX_PRIORITY:
+            raise ValueError(
+                f"priority {self.priority!r} must be a whole number within ±{MAX_PRIORITY}"
+            )
         if not 0 < self.timeout_s <= 7 * 86400:
             raise ValueError(f"timeout {self.timeout_s} must lie above 0 s and within 7 days")
         if self.expected_s is not None and not 0 < self.expected_s <= 7 * 86400:

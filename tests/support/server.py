@@ -1,7 +1,6 @@
 """A private server for tests: random port, own folder, gone with the process that started it."""
 
 import ctypes
-import os
 import secrets
 import shutil
 import signal
@@ -123,7 +122,7 @@ def free_port() -> int:
 def start_server(folder: Path, *, append_only: bool = False) -> Server:
     """A server that answers. Raises NoServer."""
     server_binary()
-    os.makedirs(folder, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     server = Server(folder, free_port(), secrets.token_hex(16), append_only)
     server.start()
     return server
