@@ -13,6 +13,7 @@ from fixwurx_celery.broker import make_app
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
+from fixwurx_celery.store import ClusterStore
 
 __all__ = ["ANSWER_S", "cluster", "patiently", "reach", "reach_broker"]
 
@@ -44,15 +45,23 @@ def cluster(settings: Settings | None = None) -> Iterator[Connection]:
 
 def reach(connection: Connection) -> None:
     """Returns when the store answers; raises StoreUnavailable within ANSWER_S."""
-    url = without_password(connection.settings.redis_url)
+    settings = connection.settings
+    url = without_password(settings.redis_url)
     trouble = f"no answer within {ANSWER_S:g} s"
+    probe = ClusterStore.from_settings(settings, socket_timeout=ANSWER_S)
+    if retry := probe.client.get_retry():
+        # The client tries a wrong password again and again, as if it were a broken connection.
+        retry.update_retries(0)
+        probe.client.set_retry(retry)
     try:
-        if answered(connection.store.ping):
+        if answered(probe.ping):
             return
     except FixwurxError:
         raise
     except Exception as error:  # what answers there is no Redis, or refuses us
         trouble = str(error)
+    finally:
+        probe.close()
     raise StoreUnavailable(
         f"cannot use the store at {url}: {trouble}; is it running, and is FIXWURX_REDIS_URL right?"
     )

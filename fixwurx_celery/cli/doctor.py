@@ -1,0 +1,186 @@
+"""`doctor`: looks at a live cluster, and says what is wrong and what to do."""
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from fixwurx_celery.broker import make_app
+from fixwurx_celery.cli.config import warnings
+from fixwurx_celery.cli.connection import answered, reach, reach_broker
+from fixwurx_celery.cli.findings import (
+    Finding,
+    about_clock,
+    about_controller,
+    about_nodes,
+    about_server,
+    about_waiting,
+)
+from fixwurx_celery.cli.options import examples, json_option
+from fixwurx_celery.cli.table import colour_of, lines_of, print_json
+from fixwurx_celery.cluster import Connection
+from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
+from fixwurx_celery.settings import Settings, without_password
+from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store.invariants import violations
+
+__all__ = ["doctor"]
+
+SLOW_MS: Final = 50
+PING_S: Final = 1.5
+"""Nodes that have not answered over the broker after this time are taken for deaf."""
+
+
+@click.command(epilog=examples("doctor", "doctor --json | jq '.[] | select(.level != \"OK\")'"))
+@json_option
+def doctor(as_json: bool) -> int:
+    """Examine the cluster: store, broker, clocks, nodes, controller, waiting bugs, invariants.
+
+    Changes nothing. Exit status 0 when nothing fails (warnings are no failure), 4 when something
+    does, 3 when the store cannot be reached.
+    """
+    findings, status = [], 0
+    for finding in guarded(examined(Settings.from_environment())):
+        findings.append(finding)
+        if finding.level == "FAIL":
+            status = 3 if finding.what == "store" else status or 4
+        if not as_json:
+            print_finding(finding)
+    if as_json:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        counts = {level: sum(f.level == level for f in findings) for level in ("WARN", "FAIL")}
+        click.echo(
+            f"{len(findings)} looked at: {counts['WARN']} to know of, {counts['FAIL']} to act on",
+            err=True,
+        )
+    return status
+
+
+def guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings; what makes an examination impossible is one as well."""
+    try:
+        yield from findings
+    except ConfigurationError:
+        raise
+    except Exception as error:  # a server that answers anything but what it should
+        yield Finding(
+            what="examination", level="FAIL", found=f"it ended early: {error}",
+            advice="look at the server's log, and at what its user may do (ACL)",
+        )  # fmt: skip
+
+
+def print_finding(finding: Finding) -> None:
+    """`OK  what: found`, and below it what to do."""
+    level = f"{finding.level:<4}"
+    colour = colour_of(finding.level)
+    first, *more = lines_of(f"{finding.what}: {finding.found}", 6)
+    click.echo(f"{click.style(level, fg=colour) if colour else level}  {first}")
+    for line in more:
+        click.echo(f"      {line}")
+    if finding.advice:
+        for number, line in enumerate(lines_of(finding.advice, 9)):
+            click.echo(f"      {'   ' if number else '-> '}{line}")
+
+
+def examined(settings: Settings) -> Iterator[Finding]:
+    """Finding after finding; ends early when the store cannot be reached."""
+    for warning in warnings(os.environ):
+        yield Finding(
+            what="configuration", level="WARN", found=warning,
+            advice="unset it, unless it is your engine's",
+        )  # fmt: skip
+    with Connection(settings) as connection:
+        try:
+            reach(connection)
+        except StoreUnavailable as error:
+            yield Finding(
+                what="store", level="FAIL", found=str(error),
+                advice="nothing else could be examined",
+            )  # fmt: skip
+            return
+        store = connection.store
+        server = about_server(store.ping())
+        yield from server
+        if any(finding.what == "store mode" and finding.level == "FAIL" for finding in server):
+            return
+        yield about_way(connection)
+        before_ms = time.time() * 1000
+        snapshot = store.snapshot()
+        yield about_clock((before_ms + time.time() * 1000) / 2, snapshot.now_ms)
+        broker = about_broker(settings)
+        yield broker
+        answering = None if broker.level == "FAIL" else nodes_answering(settings)
+        yield from about_nodes(snapshot, settings, answering)
+        yield about_controller(
+            last_sweep_ms(store), snapshot.now_ms, settings.health_check_interval_sec
+        )
+        yield from about_waiting(snapshot, settings.max_waiting)
+        yield from about_invariants(store)
+
+
+def about_way(connection: Connection) -> Finding:
+    """How long a question takes to the store and back."""
+    took_ms = []
+    for _ in range(5):
+        began = time.perf_counter()
+        connection.store.strategy()
+        took_ms.append((time.perf_counter() - began) * 1000)
+    median_ms = sorted(took_ms)[2]
+    url = without_password(connection.settings.redis_url)
+    found = f"{url}, namespace {connection.settings.namespace}, answers in {median_ms:.1f} ms"
+    if median_ms > SLOW_MS:
+        return Finding(
+            what="store", level="WARN", found=found,
+            advice="each bug costs four such ways; bring the store nearer to the nodes",
+        )  # fmt: skip
+    return Finding(what="store", level="OK", found=found)
+
+
+def about_broker(settings: Settings) -> Finding:
+    """Whether doorbells can be rung."""
+    try:
+        reach_broker(settings)
+    except FixwurxError as error:
+        return Finding(
+            what="broker", level="FAIL", found=str(error),
+            advice="bugs wait until it is back; none is lost",
+        )  # fmt: skip
+    same = "the store itself" if settings.broker == settings.redis_url else ""
+    return Finding(
+        what="broker", level="OK", found=same or f"{without_password(settings.broker)} answers"
+    )
+
+
+def nodes_answering(settings: Settings) -> frozenset[str] | None:
+    """The workers that answer a ping over the broker; None when it could not be asked."""
+    replies: list[str] = []
+
+    def ask() -> None:
+        for reply in make_app(settings).control.ping(timeout=PING_S):
+            replies.extend(reply)
+
+    try:
+        return frozenset(replies) if answered(ask) else None
+    except Exception:  # the finding on the broker says what is wrong with it
+        return None
+
+
+def last_sweep_ms(store: ClusterStore) -> int | None:
+    """When a controller last swept, by the store's clock; None when none did for long."""
+    at_ms = store.client.hget(f"{store.prefix}tick:sweep", "at_ms")
+    return int(str(at_ms)) if at_ms else None
+
+
+def about_invariants(store: ClusterStore) -> Iterator[Finding]:
+    """What must hold at every instant, checked on the live cluster."""
+    broken = violations(store)
+    for violation in broken:
+        yield Finding(
+            what="invariant", level="FAIL", found=violation,
+            advice="this is a defect of fixwurx-celery: report it with `bug show` of what it names",
+        )  # fmt: skip
+    if not broken:
+        yield Finding(what="invariants", level="OK", found="all hold")

@@ -1,0 +1,56 @@
+"""Writes docs/cli.md from the commands themselves: `python -m fixwurx_celery.cli.reference`."""
+
+from collections.abc import Iterator
+
+import click
+
+from fixwurx_celery.cli import cli
+
+__all__ = ["commands", "reference"]
+
+HEAD = """\
+# Command line
+
+<!-- Written by `make docs` from the commands; do not edit. -->
+
+Data goes to stdout, words go to stderr. Tables fit the terminal; elsewhere nothing is shortened.
+`--json` answers the same with keys that stay. Every option can be given as an environment variable,
+which its help names; `FIXWURX_REDIS_URL` and the other settings are in
+[configuration.md](configuration.md).
+
+| exit status | meaning |
+|---|---|
+| 0 | done |
+| 1 | refused: the error says what, why and the way out |
+| 2 | wrong usage, input or configuration; nothing was started |
+| 3 | the store (or broker) cannot be reached |
+| 4 | done in part: some bugs were refused or not fixed, or `doctor` found a failure |
+| 130 | ended by Ctrl-C |
+"""
+
+
+def commands(
+    command: click.Command = cli, path: str = "fixwurx-celery"
+) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with what is typed for it."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command, info_name=path)
+    for name in command.list_commands(context):
+        if found := command.get_command(context, name):
+            yield from commands(found, f"{path} {name}")
+
+
+def reference() -> str:
+    """The page."""
+    parts = [HEAD]
+    for path, command in commands():
+        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        help_text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+        parts.append(f"## {path.removeprefix('fixwurx-celery ')}\n\n```\n{help_text}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    click.echo(reference(), nl=False)
