@@ -143,24 +143,25 @@ class Verifier:
             except PatchError as problem:
                 return Refusal(reason=str(problem))
             for name, command, limit_s in self._checks():
+                output = self._workspace.out / f"verify-{self._workspace.number()}"
                 running = self._processes.start(
                     command,
                     cwd=copy,
                     env=self._workspace.environment,
-                    output=self._workspace.out / f"verify-{self._workspace.number()}",
+                    output=output,
                     timeout_s=limit_s,
                 )
                 try:
                     while (finished := running.wait()) is None:
                         yield running
+                    said = last_line(finished.tail(2000))
                 finally:
                     running.end()
+                    output.unlink(missing_ok=True)  # thousands of candidates may come
                 if finished.timed_out:
-                    return Refusal(reason=f"{name} did not end within {limit_s:.0f} s")
+                    return Refusal(reason=f"{name} did not end within {limit_s:g} s")
                 if not finished.passed:
-                    said = last_line(finished.tail(2000))
                     return Refusal(reason=f"{name} fails with {finished.exit_status}: {said}")
-                finished.output.unlink(missing_ok=True)
             return Survivor(candidate=candidate, patch=patch)
         finally:
             self._workspace.discard(copy)

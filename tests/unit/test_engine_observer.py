@@ -11,7 +11,7 @@ from fixwurx_celery.engine.spectrum import Spectrum
 from fixwurx_celery.engine.steps import Steps
 from fixwurx_celery.engine.tracebacks import traceback_lines
 from fixwurx_celery.engine.workspace import Workspace
-from tests.support.engine_repos import PYTEST, gcd_repo, nothing_left_behind, write_tree
+from tests.support.engine_repos import BARE, PYTEST, gcd_repo, nothing_left_behind, write_tree
 
 
 def observe(tmp_path: Path, reproduce: str, **payload: object) -> Observation:
@@ -55,14 +55,17 @@ def test_passing_tests_of_verify_count_too(tmp_path: Path) -> None:
     gcd_repo(tmp_path / "source")
     only = PYTEST + "::test_gcd"
 
-    seen = observe(tmp_path, only, verify="python -m pytest -q")
+    seen = observe(tmp_path, only, verify=f"{BARE} python -m pytest -q")
 
     assert seen.passing_tests == ("tests/test_gcd.py::test_lcm_of_zero",)
 
 
 @pytest.mark.parametrize(
     "reproduce",
-    ["PYTHONPATH=src python -m pytest -q tests", "cd tests && PYTHONPATH='../src' pytest -q ."],
+    [
+        f"{BARE} PYTHONPATH=src python -m pytest -q tests",
+        f"cd tests && {BARE} PYTHONPATH='../src' pytest -q .",
+    ],
 )
 def test_the_probe_works_however_pytest_is_reached(tmp_path: Path, reproduce: str) -> None:
     source = gcd_repo(tmp_path / "source")
@@ -130,7 +133,7 @@ def test_files_bound_what_is_suspected(tmp_path: Path) -> None:
     )
     assert source.is_dir()
 
-    seen = observe(tmp_path, "python -m pytest -q test_a.py", files=["b.py"])
+    seen = observe(tmp_path, f"{BARE} python -m pytest -q test_a.py", files=["b.py"])
 
     assert seen.files == ("b.py",)
     assert {path for path, _ in seen.suspicion} == {"b.py"}
