@@ -419,8 +419,8 @@ def test_the_engine_reports_between_while_a_command_runs(tmp_path: Path) -> None
         ticks += bug.phase == "REPRO"
     bug.cancel()
 
-    # Two runs of 2.5 s, to reproduce and to trace: at least three ticks each.
-    assert ticks >= 6
+    # Two runs of 2.5 s, to reproduce and to trace; the last tick of all is in the next phase.
+    assert ticks >= 5
 
 
 def test_the_engine_runs_by_hand(tmp_path: Path) -> None:
