@@ -90,7 +90,7 @@ def engine(
     return Triangulation(bug, workspace, checkpoint)
 
 
-def run(triangulation: Triangulation, *, limit_s: float = 60.0) -> dict[str, JSON]:
+def run(triangulation: Triangulation, *, limit_s: float = 100.0) -> dict[str, JSON]:
     until = monotonic() + limit_s
     while not triangulation.all_done():
         assert monotonic() < until, f"engine has no outcome after {limit_s} s"
