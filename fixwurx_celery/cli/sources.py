@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.cli.manifest import Manifest
+from fixwurx_celery.cli.manifest import SHIPPED_ENGINE, Manifest
 from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.errors import InputError
 
@@ -56,7 +56,8 @@ def pack_sources(manifest: Manifest, engine: str) -> Iterator[Packed]:
     for bug in manifest.bugs:
         source = bug.payload.get("source")
         path = source.get("path") if isinstance(source, Mapping) else None
-        if not isinstance(path, str) or not Path(path).is_dir():
+        # What an engine of the user's makes of its fields is not ours to guess.
+        if engine != SHIPPED_ENGINE or not isinstance(path, str):
             yield Packed(bug, input_name(engine, bug, source), None)
             continue
         if path not in folders:
@@ -117,8 +118,8 @@ def pack(root: Path) -> bytes:
             if total > MOST_BYTES or count > MOST_FILES:
                 raise InputError(
                     [
-                        f"{root} holds more than {MOST_BYTES >> 20} MiB or {MOST_FILES} files; name "
-                        "a smaller folder, or give the repository as source: {git: URL, ref: COMMIT}"
+                        f"{root} holds more than {MOST_BYTES >> 20} MiB or {MOST_FILES} files; "
+                        "name a smaller folder, or give it as source: {git: URL, ref: COMMIT}"
                     ]
                 )
     return buffer.getvalue()

@@ -1,0 +1,328 @@
+"""A run's bugs in a cluster: handed over together, followed by the event log, and written down.
+
+open ──▶ (waiting) ──▶ running ──▶ ended: a line in results.jsonl
+            │
+            └ withdrawn: cancelled before it began, nothing is written
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fixwurx_celery.artifacts import Artifacts
+from fixwurx_celery.cli.progress import BugView, Progress, RunView
+from fixwurx_celery.cli.results import NO_VERDICT, Results
+from fixwurx_celery.cli.sources import Packed
+from fixwurx_celery.cluster import Connection
+from fixwurx_celery.cluster.connection import refusal
+from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState, Outcome, terminal_state
+from fixwurx_celery.errors import BugUnknown, FixwurxError, LineFull, StoreUnavailable
+from fixwurx_celery.store import BugRecord
+from fixwurx_celery.store.cluster_store import Event
+
+__all__ = ["Following", "Item"]
+
+ENDS: Final = frozenset({"bug_finished", "bug_cancelled", "bug_escalated", "bug_released"})
+LOOK_AGAIN_S: Final = 5.0
+"""However quiet the event log is, the records themselves are looked at this often."""
+EVENTS_WAIT_MS: Final = 200
+STORE_AWAY_S: Final = 120.0
+LIVE_IDS: Final = 100_000
+
+
+@dataclass(slots=True)
+class Item:
+    """One bug of the run: its id in the manifest, and the one under which the cluster has it."""
+
+    packed: Packed
+    bug: Bug
+    logs_before: int = 0
+    is_submitted: bool = False
+    line: Mapping[str, Any] | None = None
+    is_withdrawn: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id in the manifest."""
+        return self.packed.bug.id
+
+
+@dataclass(slots=True)
+class Following:
+    """Takes the bugs to their ends. One thread; `step` is called until `is_over`."""
+
+    connection: Connection
+    artifacts: Artifacts
+    results: Results
+    progress: Progress
+    view: RunView
+    on_line: Callable[[Mapping[str, Any]], None]
+    is_own_cluster: bool
+    open: dict[str, Item] = field(default_factory=dict)
+    ended: list[Item] = field(default_factory=list)
+    withdrawn: list[Item] = field(default_factory=list)
+    failures: int = 0
+    _after: str = "0-0"
+    _looked_at: float = 0.0
+    _away_since: float | None = None
+    _is_admitting: bool = True
+
+    # -- handing over ----------------------------------------------------------------------
+
+    def begin(self, packed: Sequence[Packed]) -> None:
+        """Hands all of them over. What the cluster has of them already is taken up, not doubled."""
+        store = self.connection.store
+        self._after = store.last_event_id()
+        known = {record.id: record for record in store.bugs([each.bug.id for each in packed])}
+        items = []
+        for each in packed:
+            bug = each.kept(self.artifacts.put)
+            record = known.get(bug.id)
+            if record is not None and not is_same(record, bug):
+                # The id stands for another question there; this one gets a name of its own.
+                bug = renamed(bug, f"{bug.id[:119]}-{each.input[:8]}")
+            items.append(Item(packed=each, bug=bug))
+        self.open = {item.bug.id: item for item in items}
+        records = {record.id: record for record in store.bugs(list(self.open))}
+        if self.is_own_cluster:
+            self._cancel_strangers()
+        for item in items:
+            record = records.get(item.bug.id)
+            item.logs_before = 0 if record else self.results.attempts_logged(item.id)
+            if record is None:
+                continue
+            item.is_submitted = True
+            if record.state not in TERMINAL:
+                self._see_live(record)
+            elif not is_answer(record):
+                _, assignments = store.retry(record.id)
+                self.connection.ring(assignments)
+        self._submit()
+
+    def _cancel_strangers(self) -> None:
+        """What an interrupted run left, and this one does not ask for, must not take its agents."""
+        ids = [bug for bug in self.connection.store.bug_ids(LIVE_IDS) if bug not in self.open]
+        for record in self.connection.store.bugs(ids):
+            if record.state not in TERMINAL:
+                self._cancel(record.id)
+
+    def _submit(self) -> None:
+        waiting = [item for item in self.open.values() if not item.is_submitted]
+        if not waiting or not self._is_admitting:
+            return
+        submissions = self.connection.submit([item.bug for item in waiting])
+        for item, submission in zip(waiting, submissions, strict=True):
+            error = refusal(item.bug, submission)
+            item.is_submitted = error is None
+            if error is not None and not isinstance(error, LineFull):
+                raise error
+
+    # -- following -------------------------------------------------------------------------
+
+    def is_over(self) -> bool:
+        """Whether every bug has ended or was withdrawn."""
+        return not self.open
+
+    def step(self) -> None:
+        """Waits a moment for news and acts on it. Rides out a store that is away for a while."""
+        try:
+            self._look()
+        except StoreUnavailable as error:
+            now = time.monotonic()
+            if self._away_since is None:
+                self._away_since = now
+                self.progress.note(f"the store is away, waiting for it: {error}")
+            elif now - self._away_since > STORE_AWAY_S:
+                raise
+            time.sleep(0.2)
+        else:
+            if self._away_since is not None:
+                self.progress.note("the store is back")
+                self._away_since, self._looked_at = None, 0.0
+        self.view.done, self.view.fixed = len(self.ended), len(self.ended) - self.failures
+        self.progress.show(self.view)
+
+    def _look(self) -> None:
+        store = self.connection.store
+        events = store.events(self._after, wait_ms=EVENTS_WAIT_MS)
+        if events:
+            self._after = events[-1].id
+        over = [event.bug for event in events if self._see(event)]
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_AGAIN_S:
+            self._looked_at = now
+            self._submit()
+            over = list(self.open)
+            self.view.ready_nodes = store.snapshot(most_nodes=0).live_nodes
+        for record in store.bugs(list(dict.fromkeys(over))):
+            if record.id not in self.open:
+                continue
+            if record.state in TERMINAL:
+                self._end(self.open[record.id], record)
+            else:
+                self._see_live(record)
+
+    def _see(self, event: Event) -> bool:
+        """Takes the event in; whether its bug has come to an end."""
+        if event.action == "node_registered":
+            self.view.ready_nodes += 1
+        if event.bug not in self.open:
+            return False
+        item = self.open[event.bug]
+        match event.action:
+            case "bug_started":
+                self.view.running[event.bug] = BugView(
+                    item.id, event.node, "TRIAGE", time.monotonic()
+                )
+            case "bug_phase" if event.bug in self.view.running:
+                self.view.running[event.bug].phase = event.detail
+            case "bug_given_back":
+                self.view.running.pop(event.bug, None)
+                if self._is_admitting:
+                    self.progress.note(f"{item.id} goes back in line: {event.detail}")
+        return event.action in ENDS
+
+    def _see_live(self, record: BugRecord) -> None:
+        if record.state is BugState.RUNNING and record.id not in self.view.running:
+            item = self.open[record.id]
+            self.view.running[record.id] = BugView(
+                item.id, record.worker_id or "", record.phase, time.monotonic()
+            )
+        elif record.state is not BugState.RUNNING:
+            self.view.running.pop(record.id, None)
+
+    def _end(self, item: Item, record: BugRecord) -> None:
+        """Writes down how it ended: logs first, then the patch, then the line that counts."""
+        del self.open[record.id]
+        self.view.running.pop(record.id, None)
+        if record.state is BugState.CANCELLED and not record.started_ms:
+            item.is_withdrawn = True
+            self.withdrawn.append(item)
+            return
+        for run in range(1, record.runs + 1):
+            text = self.connection.store.log(record.id, run)
+            if text:
+                self.results.write_log(item.id, item.logs_before + run, text)
+        patch = self._patch(record.outcome)
+        item.line = line_of(item, record, patch)
+        self.results.record(item.line, patch)
+        self.ended.append(item)
+        if item.line["outcome"] not in (Outcome.FIXED, NO_VERDICT):
+            self.failures += 1
+        self.progress.ended(item.line)
+        self.on_line(item.line)
+
+    def _patch(self, outcome: Any) -> str | None:
+        if not isinstance(outcome, Mapping) or outcome.get("outcome") != Outcome.FIXED:
+            return None
+        if outcome.get("patch_artifact"):
+            return self.artifacts.get(str(outcome["patch_artifact"])).decode()
+        return str(outcome["patch"]) if outcome.get("patch") else None
+
+    # -- stopping --------------------------------------------------------------------------
+
+    def stop_admitting(self) -> None:
+        """Withdraws what has not begun; what runs goes on to its end."""
+        if not self._is_admitting:
+            return
+        self._is_admitting = False
+        self._withdraw(self.open.keys() - self.view.running.keys())
+
+    def cancel_all(self) -> None:
+        """Withdraws what waits and cancels what runs; the ends follow by events."""
+        self._is_admitting = False
+        self._withdraw(list(self.open))
+
+    def _withdraw(self, bug_ids: Iterable[str]) -> None:
+        for bug_id in list(bug_ids):
+            if self.open[bug_id].is_submitted:
+                self._cancel(bug_id)
+            else:
+                self.withdrawn.append(self.open.pop(bug_id))
+        self._looked_at = 0.0
+
+    def _cancel(self, bug_id: str) -> None:
+        try:
+            _, assignments = self.connection.store.cancel(bug_id)
+        except BugUnknown:
+            return
+        self.connection.ring(assignments)
+
+
+def renamed(bug: Bug, bug_id: str) -> Bug:
+    """The bug under another id."""
+    return Bug(
+        id=bug_id,
+        agents=bug.agents,
+        requires=bug.requires,
+        priority=bug.priority,
+        timeout_s=bug.timeout_s,
+        expected_s=bug.expected_s,
+        payload=bug.payload,
+    )
+
+
+def is_same(record: BugRecord, bug: Bug) -> bool:
+    """Whether the cluster was asked the same under this id."""
+    payload = json.loads(json.dumps(bug.payload))
+    asked: bool = record.spec.get("payload") == payload and record.spec.get("agents") == bug.agents
+    return asked and sorted(record.spec.get("requires", [])) == sorted(bug.requires)
+
+
+def is_answer(record: BugRecord) -> bool:
+    """Whether the record is of a bug that need not be done again."""
+    return record.state in TERMINAL and terminal_state(record.outcome) is BugState.DONE
+
+
+def line_of(item: Item, record: BugRecord, patch: str | None) -> dict[str, Any]:
+    """The line of results.jsonl."""
+    outcome = record.outcome if isinstance(record.outcome, Mapping) else {}
+    verdict = outcome.get("outcome")
+    is_ours = verdict in Outcome.__members__
+    took_ms = None
+    if record.started_ms and record.finished_ms:
+        took_ms = record.finished_ms - record.started_ms
+    line: dict[str, Any] = {
+        "id": item.id,
+        "outcome": str(verdict) if is_ours else NO_VERDICT,
+        "patch": f"{item.id}.patch" if patch is not None else None,
+        "node": record.worker_id or last_node(record),
+        "attempts": record.runs,
+        "seconds": None if took_ms is None else round(took_ms / 1000, 3),
+        "reason": str(outcome.get("reason") or outcome.get("summary") or ""),
+        "input": item.packed.input,
+    }
+    if outcome.get("edit"):
+        line["edit"] = str(outcome["edit"])
+    if not is_ours:
+        line["result"] = record.outcome
+    return line
+
+
+def last_node(record: BugRecord) -> str | None:
+    """The node of the last attempt that came to grief."""
+    return str(record.history[-1].get("node") or "") or None if record.history else None
+
+
+def check_cluster(connection: Connection, packed: Sequence[Packed]) -> list[str]:
+    """What to warn about before the bugs are handed to a running cluster.
+
+    Raises FixwurxError for what it would refuse.
+    """
+    nodes = connection.store.snapshot().live
+    largest = max([connection.settings.total_agents, *(node.total_agents for node in nodes)])
+    offered = frozenset().union(*(node.capabilities for node in nodes))
+    too_large = [each.bug for each in packed if each.bug.agents > largest]
+    if too_large:
+        raise FixwurxError(
+            f"bug {too_large[0].id} needs {too_large[0].agents} agents at once and the largest "
+            f"node has {largest}; lower `agents`, or start a larger node"
+        )
+    warnings = [] if nodes else ["no node is in service; the bugs wait until one is"]
+    for label in sorted({label for each in packed for label in each.bug.requires - offered}):
+        whose = next(each.bug.id for each in packed if label in each.bug.requires)
+        if nodes:
+            warnings.append(f"no node offers {label} now; bug {whose} waits until one does")
+    return warnings
