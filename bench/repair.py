@@ -192,7 +192,7 @@ def judge(defect: Defect, patch: str, temporary: Path) -> str:
 class WithoutZeros(ast.NodeTransformer):
     """Takes `x + 0` and `x - 0` for `x`: it is the same repair."""
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802 - the name is ast's
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         """The left side when nothing is added to it."""
         self.generic_visit(node)
         match node:
