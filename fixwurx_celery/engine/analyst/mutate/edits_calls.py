@@ -96,6 +96,10 @@ METHOD_WRAPPERS = {
     ".values()": 0.15,
     ".keys()": 0.08,
     ".split()": 0.12,
+    ".lstrip()": 0.22,
+    ".rstrip()": 0.15,
+    ".capitalize()": 0.1,
+    ".title()": 0.08,
     "()": 0.1,
 }
 EXCEPTIONS = ("KeyError", "IndexError", "ValueError", "TypeError", "AttributeError", "StopIteration",
@@ -231,6 +235,11 @@ def _added_argument(source: Source, node: cst.Call) -> Iterator[Edit]:
     else:
         own = source.functions().get(name)
         weight = 0.2 if own is not None else 0.04
+        if name not in source.functions():
+            weight = 0.04
+        for text, expression in source.scopes[node].expressions.items():
+            if isinstance(expression, cst.Attribute) and weight > 0.1:
+                yield add(text, weight)
         for variable in source.scopes[node].visible():
             yield add(variable, weight * 1.3)
             if isinstance(own, cst.FunctionDef) or name in known:
@@ -294,11 +303,24 @@ def _wrapped(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
                 yield replaced(
                     source, node, f"min({bare}, {variable})", "bound added", 0.22 * scale
                 )
+    if kinds is None or not kinds & {"int", "float", "bool", "NoneType", "dict"}:
+        for joint in ("''", "' '"):
+            yield replaced(source, node, f"{joint}.join({bare})", "call added", 0.25 * scale)
+        for joint in list(source.strings)[:8]:
+            if len(joint) <= 4:
+                for method in ("strip", "rstrip", "lstrip"):
+                    new = f"{wrap(text)}.{method}({joint})"
+                    yield replaced(source, node, new, "call added", 0.12 * scale)
+    if around == "len":
+        new = f"sum(len(part) for part in {wrap(text)})"
+        assert outer is not None
+        if isinstance(outer, cst.Call):
+            yield replaced(source, outer, new, "call added", 0.15)
     if isinstance(node, cst.Name | cst.Call | cst.Attribute | cst.Subscript | cst.BinaryOperation):
         yield replaced(source, node, f"[{bare}]", "brackets added", 0.2 * scale)
         yield replaced(source, node, f"-{wrap(bare)}", "sign added", 0.25 * scale)
         if kinds is None or kinds & {"int", "float"}:
-            yield replaced(source, node, f"{wrap(bare)} ** 2", "operand added", 0.1 * scale)
+            yield replaced(source, node, f"{wrap(bare)} ** 2", "operand added", 0.18 * scale)
             yield replaced(source, node, f"{wrap(bare)} * 2", "operand added", 0.1 * scale)
             yield replaced(source, node, f"{wrap(bare)} // 2", "operand added", 0.1 * scale)
 

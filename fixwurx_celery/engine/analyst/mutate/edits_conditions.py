@@ -38,6 +38,13 @@ def edits(source: Source) -> Iterator[Edit]:
                     for text, weight in conditions(source, node).items():
                         new = f" if {text}"
                         yield spliced(source, (end, end), new, "filter added", 0.3 * weight, node)
+            case cst.Return(value=cst.BaseExpression() as value) if not isinstance(
+                value, cst.IfExp | cst.Comparison
+            ):
+                yield from _result(source, value)
+                yield from _either(source, value)
+            case cst.Assign():
+                yield from _either(source, node.value)
             case cst.Return() if node.value is not None:
                 yield from _result(source, node.value)
             case cst.Assert():
@@ -58,6 +65,9 @@ def _condition(
     for constant in ("True", "False"):
         yield replaced(source, test, constant, "condition", 0.25 * scale)
     guarded = _guarded(source, test)
+    bounds = _bounds(source, test)
+    for clause in bounds:
+        yield replaced(source, test, f"{clause} and {bare}", "clause added", 0.6 * scale)
     simple = not isinstance(test, cst.BooleanOperation)
     for other, weight in conditions(source, at).items():
         if other == text or other in text.split(" and ") or other in text.split(" or "):
@@ -89,6 +99,20 @@ def _condition(
                     yield replaced(source, side, other, "condition", 0.15 * weight * scale)
 
 
+def _bounds(source: Source, test: cst.CSTNode) -> list[str]:
+    """Return conditions under which the indices that `test` uses exist."""
+    found: list[str] = []
+    stack = [test]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, cst.Subscript) and len(node.slice) == 1:
+            index, owner = source.code(node.slice[0].slice), source.code(node.value)
+            if ":" not in index and not index.lstrip("-").isdigit():
+                found += [f"{index} < len({owner})", f"{index} >= 0", f"{index} in {owner}"]
+        stack += node.children
+    return list(dict.fromkeys(found))
+
+
 def _guarded(source: Source, test: cst.CSTNode) -> set[str]:
     """Return what `test` reads attributes or items of, and so should not be None or empty."""
     found: set[str] = set()
@@ -114,6 +138,18 @@ def _keyword(source: Source, node: cst.If) -> Iterator[Edit]:
             before = parent.body[index - 1]
             if not (isinstance(before, cst.If) and before.orelse):
                 yield spliced(source, (start, start + 2), "elif", "if made elif", 0.35, node)
+
+
+def _either(source: Source, value: cst.BaseExpression) -> Iterator[Edit]:
+    """Yield `value if condition else something simple`."""
+    text = source.code(value)
+    if "\n" in text or len(text) > 60 or isinstance(value, cst.IfExp | cst.Lambda):
+        return
+    for condition, weight in conditions(source, value).items():
+        for other in ("0", "None", "''", "[]"):
+            if weight > 0.3:
+                new = f"{text} if {condition} else {other}"
+                yield replaced(source, value, new, "branch added", 0.14 * weight)
 
 
 def _result(source: Source, value: cst.BaseExpression) -> Iterator[Edit]:

@@ -127,6 +127,9 @@ def _text_variants(body: str) -> Iterator[tuple[str, float]]:
     if 2 <= len(body) <= 12:
         for index in range(len(body)):
             yield body[:index] + body[index + 1 :], 0.12
+    if re.fullmatch(r"[<>^,+]?\d*[.]?\d*[dfxs]?", body):  # a format specification
+        for spec in (f"0{body}", ",", ".2f", ".1f", ",.2f", ".0f", "02d", "03d", "d", ">2", "<2"):
+            yield spec, 0.3
     for old, new in (
         ("*", "+"),
         ("+", "*"),
@@ -183,6 +186,9 @@ def _empties(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
         yield replaced(source, node, other, "initial value", weight)
     if text in ("[]", "{}", "None", "''", '""', "0", "()", "set()"):
         for name in source.scopes[node].visible():
+            if text == "{}":
+                for value in ("0", "1", "None", "[]", "True"):
+                    yield replaced(source, node, f"{{{name}: {value}}}", "initial value", 0.2)
             if text == "[]":
                 yield replaced(source, node, f"[{name}]", "initial value", 0.3)
             elif text == "set()":
@@ -248,7 +254,7 @@ def _plus_minus(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
     if isinstance(node, cst.Name) and node.value in ("self", "cls", "None", "True", "False"):
         return
     if isinstance(node, cst.BinaryOperation):
-        weight *= 0.6
+        weight *= 0.8
         if isinstance(node.right, cst.Integer) and isinstance(
             node.operator, cst.Add | cst.Subtract
         ):

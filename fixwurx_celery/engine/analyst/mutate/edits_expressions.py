@@ -110,6 +110,11 @@ def _joined(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
         for name in scope.visible()
         if name != "self" and name not in source.functions()
     }
+    for name in scope.visible():
+        if types.get(name, set()) & {"list", "str", "tuple", "dict", "set"}:
+            others.setdefault(f"len({name})", {"int"})
+        elif isinstance(parent, cst.BinaryOperation) and name in types:
+            others.setdefault(f"[{name}]", {"list"})
     for other, expression in scope.expressions.items():
         if len(other) <= 24 and isinstance(
             expression, cst.Subscript | cst.Attribute | cst.Call | cst.BinaryOperation

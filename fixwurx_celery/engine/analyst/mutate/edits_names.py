@@ -64,6 +64,9 @@ def _likeness(one: str, other: str) -> float:
 
 def _variable(source: Source, node: cst.Name) -> Iterator[Edit]:
     """Yield the other names in sight; those of the same types first."""
+    if node.value == "self" and isinstance(source.parents.get(node), cst.Attribute):
+        for name in source.scopes[node].params:
+            yield replaced(source, node, name, "variable", 0.3)
     if node.value in KEPT_NAMES:
         return
     scope = source.scopes[node]
@@ -207,10 +210,14 @@ def _arguments(source: Source, node: cst.Call) -> Iterator[Edit]:
 def _elements(source: Source, node: cst.Tuple | cst.List) -> Iterator[Edit]:
     """Yield swapped elements, of tuples that are built, unpacked to, or iterated with."""
     count = len(node.elements)
-    if not 2 <= count <= 8 or any(isinstance(e, cst.StarredElement) for e in node.elements):
+    if not 2 <= count <= 8:
         return
-    spans = [source.outer_span(element.value) for element in node.elements]
-    texts = [source.code(element.value) for element in node.elements]
+    spans = [
+        source.span(e) if isinstance(e, cst.StarredElement) else source.outer_span(e.value)
+        for e in node.elements
+    ]
+    texts = [source.text[start:end].rstrip(", ") for start, end in spans]
+    spans = [(start, start + len(text)) for (start, _), text in zip(spans, texts, strict=True)]
     weight = 0.5 if isinstance(node, cst.Tuple) else 0.2
     for first, second in combinations(range(count), 2):
         if texts[first] == texts[second]:

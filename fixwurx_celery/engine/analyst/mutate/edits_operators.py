@@ -52,6 +52,7 @@ def edits(source: Source) -> Iterator[Edit]:
             case cst.AugAssign():
                 yield from _augmented(source, node)
             case cst.Assign() if len(node.targets) == 1:
+                yield from _keyed(source, node)
                 yield from _assign(source, node)
             case _:
                 pass
@@ -105,6 +106,12 @@ def _binary(source: Source, node: cst.BinaryOperation) -> Iterator[Edit]:
         weight = 0.45 if operator in ("-", "+", "/", "//", "%") else 0.3
         swapped = f"{wrap(right)} {operator} {wrap(left)}"
         yield replaced(source, node, swapped, "operands swapped", weight)
+    if operator == "*" and isinstance(node.left, cst.List):
+        element = source.text[slice(*source.span(node.left))][1:-1]
+        text = f"[{element} for _ in range({right})]"
+        plain = isinstance(node.left.elements[0].value, cst.Integer) if node.left.elements else True
+        yield replaced(source, node, text, "shared element", 0.1 if plain else 0.8)
+        yield replaced(source, node, f"list(range({right}))", "initial value", 0.3)
     yield replaced(source, node, left, "operand dropped", 0.4 if texty else 0.3)
     yield replaced(source, node, right, "operand dropped", 0.25)
     inner = node.left
@@ -155,7 +162,37 @@ def _augmented(source: Source, node: cst.AugAssign) -> Iterator[Edit]:
     elif operator == "-=":
         text = f"{target} = {wrap(value)} - {target}"
         yield spliced(source, whole, text, "operands swapped", 0.2, node)
-    yield spliced(source, span, f"= {target} * {target} +", "accumulation", 0.05, node)
+    for name in source.names_of(node, {"int", "float"}):
+        if name != target:
+            yield spliced(source, whole, f"{target} = {name}", "accumulation", 0.3, node)
+            text = f"{target} = {name} {operator[:-1]} {wrap(value)}"
+            yield spliced(source, whole, text, "accumulation", 0.3, node)
+    if isinstance(node.target, cst.Subscript):
+        owner, key = source.code(node.target.value), source.code(node.target.slice[0])
+        for default in ("0", "[]", "''"):
+            text = f"{target} = {owner}.get({key}, {default}) {operator[:-1]} {wrap(value)}"
+            yield spliced(source, whole, text, "missing key", 0.4, node)
+
+
+def _keyed(source: Source, node: cst.Assign) -> Iterator[Edit]:
+    """Yield what may be meant by an item that is set."""
+    target = node.targets[0].target
+    if not isinstance(target, cst.Subscript) or len(target.slice) != 1:
+        return
+    owner, key = source.code(target.value), source.code(target.slice[0])
+    value, whole = source.code(node.value), source.span(node)
+    texts = {
+        f"{owner}[{value}] = {key}": 0.5,
+        f"{owner}.setdefault({key}, {value})": 0.3,
+        f"{owner}[{key}].append({value})": 0.25,
+        f"{owner}.setdefault({key}, []).append({value})": 0.25,
+        f"{owner}[{key}] = {owner}.get({key}, 0) + {wrap(value)}": 0.3,
+    }
+    if isinstance(node.value, cst.List) and len(node.value.elements) == 1:
+        inner = source.code(node.value.elements[0].value)
+        texts[f"{owner}.setdefault({key}, []).append({inner})"] = 0.6
+    for text, weight in texts.items():
+        yield spliced(source, whole, text, "item set", weight, node)
 
 
 def _assign(source: Source, node: cst.Assign) -> Iterator[Edit]:

@@ -18,10 +18,13 @@ def edits(source: Source) -> Iterator[Edit]:
                 yield from _slice(source, node)
             case cst.Call(func=cst.Name(value="range")):
                 yield from _range(source, node)
-            case cst.Name() | cst.Call() | cst.Attribute() if source.is_load(node):
-                yield from _sliced(source, node)
             case _:
                 pass
+        if isinstance(
+            node,
+            cst.Name | cst.Call | cst.Attribute | cst.ListComp | cst.Subscript | cst.List,
+        ) and source.is_load(node):
+            yield from _sliced(source, node)
 
 
 def _numbers(source: Source, node: cst.CSTNode) -> list[str]:
@@ -55,9 +58,6 @@ def _subscript(source: Source, node: cst.Subscript) -> Iterator[Edit]:
         first, second = (source.code(item.slice) for item in items)
         new = f"{value}[{second}, {first}]"
         yield replaced(source, node, new, "dimensions swapped", 0.45)
-    index = items[-1].slice
-    if len(items) > 1 and isinstance(index, cst.Index) and isinstance(index.value, cst.Tuple):
-        pass
 
 
 def _indices(source: Source, index: cst.BaseExpression, text: str) -> Iterator[Edit]:

@@ -9,8 +9,8 @@ from fixwurx_celery.engine.analyst.mutate.ingredients import conditions, results
 from fixwurx_celery.engine.analyst.mutate.source import Source, Span
 
 Statement = cst.BaseStatement | cst.SimpleStatementLine
-INSERTED_MAX = 160  # per place: the likeliest of what the function's names allow
-GUARDS_MAX = 150
+INSERTED_MAX = 250  # per place: the likeliest of what the function's names allow
+GUARDS_MAX = 300
 
 
 def edits(source: Source) -> Iterator[Edit]:
@@ -221,7 +221,7 @@ def _inserted(
             yield spliced(source, (place, place), new, "statement added", scale * weight, item)
     guards = sorted(conditions(source, at_node).items(), key=lambda pair: -pair[1])
     answers = sorted(results(source, at_node).items(), key=lambda pair: -pair[1])
-    for order, (place, item) in enumerate(places[: len(body)]):
+    for order, (place, item) in enumerate(places):
         if isinstance(item, cst.SimpleStatementLine) and _is_docstring(item):
             continue
         early = 1.0 if order == 0 or (order == 1 and starts_loop) else 0.6
@@ -303,6 +303,10 @@ def _bare_value(source: Source, node: cst.Expr) -> Iterator[Edit]:
     yield spliced(source, span, f"return {text}", "return added", weight, node)
     yield spliced(source, span, f"yield from {text}", "return added", weight * 0.8, node)
     yield spliced(source, span, f"yield {text}", "return added", weight * 0.3, node)
+    for arg in node.value.args if isinstance(node.value, cst.Call) else ():
+        if isinstance(arg.value, cst.Name | cst.Attribute | cst.Subscript):
+            new = f"{source.code(arg.value)} = {text}"
+            yield spliced(source, span, new, "result kept", weight * 0.8, node)
     for name in source.scopes[node].visible():
         if name not in ("self", "cls") and name not in source.functions():
             yield spliced(source, span, f"{name} = {text}", "result kept", weight * 0.5, node)
@@ -334,6 +338,12 @@ def _function(source: Source, node: cst.FunctionDef) -> Iterator[Edit]:
                 new = f"{indent}{word} {name}\n"
                 yield spliced(source, (place, place), new, "declaration added", 0.75, first)
         outer = outer.outer
+    for param in node.params.params:
+        if param.default is not None and source.code(param.default) == "None":
+            for value in ("[]", "{}", "set()", "0", "''"):
+                name = param.name.value
+                new = f"{indent}if {name} is None:\n{indent}{unit}{name} = {value}\n"
+                yield spliced(source, (place, place), new, "guard added", 0.5, first)
     for param in [*node.params.params, *node.params.kwonly_params]:
         if isinstance(param.default, cst.List | cst.Dict | cst.Call):
             start, end = source.outer_span(param.default)

@@ -52,6 +52,8 @@ def _conditions(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
             yield f"not {name}", 0.4
             yield f"{name} is None", 0.4
             yield f"{name} is not None", 0.4
+            for method in ("isalnum", "isalpha", "isdigit", "isspace", "strip"):
+                yield f"{name}.{method}()", 0.12
             continue
         if kinds == {"function"} or name == "self":
             continue
@@ -66,6 +68,10 @@ def _conditions(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
                 yield f"{name} {text}", 0.6
             yield f"{name} % 2 == 0", 0.2
             yield f"{name} % 2 == 1", 0.2
+        for kind in sorted(kinds & {"str", "int", "float", "list", "dict", "tuple", "set"}):
+            if len(kinds) > 1:
+                yield f"isinstance({name}, {kind})", 0.45
+                yield f"not isinstance({name}, {kind})", 0.45
         if kinds & SIZED:
             for text in ("<= 1", "== 1", "> 1", "> 0", "== 0", "< 2"):
                 yield f"len({name}) {text}", 0.4
@@ -105,7 +111,14 @@ def _conditions(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
                         yield f"{name} not in {text}", 0.3
                         yield f"len({name}) < {text}", 0.05
                 yield f"len({text}) == 0", 0.2
-        elif isinstance(expression, cst.Subscript | cst.Call) and len(text) < 30:
+        if isinstance(expression, cst.Subscript) and len(expression.slice) == 1:
+            index, owner = source.code(expression.slice[0].slice), source.code(expression.value)
+            if not index.lstrip("-").isdigit() and ":" not in index:
+                yield f"{index} < len({owner})", 0.5
+                yield f"{index} >= 0", 0.35
+                yield f"{index} in {owner}", 0.3
+                yield f"{index} not in {owner}", 0.3
+        if isinstance(expression, cst.Subscript | cst.Call) and len(text) < 30:
             yield text, 0.25
             yield f"not {text}", 0.25
             if isinstance(expression, cst.Subscript):
@@ -219,6 +232,20 @@ def _statements(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
                 for value in [*values, "None"]:
                     if value != name:
                         yield f"{name}.{attribute} = {value}", 0.35
+    for text in source.statements:
+        if not text.startswith(("return", "raise", "'", '"', "pass", "break", "continue")):
+            yield text, 0.55 if "self" in text else 0.2
+    for name in values:
+        for text, expression in scope.expressions.items():
+            if isinstance(expression, cst.Subscript | cst.Attribute | cst.BinaryOperation):
+                if "(" not in text and text != name:
+                    inside = name in text.replace(".", " ").replace("[", " ").split()
+                    yield f"{name} = {text}", 0.45 if inside or name in text else 0.2
+    for name in scope.params:
+        if types.get(name, {"NoneType"}) & {"list", "dict", "set", "str"} and name != "self":
+            yield f"{name} = list({name})", 0.5
+            yield f"{name} = sorted({name})", 0.4
+            yield f"{name} = {name}.copy()", 0.3
     for target in dict.fromkeys(attributes):
         if target.endswith(")") or target.endswith("]"):
             continue
@@ -226,6 +253,9 @@ def _statements(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
         yield f"{target} -= 1", 0.6
         for value in [*values, "None", "0", "[]", "True", "False"]:
             yield f"{target} = {value}", 0.35
+        for value in values:
+            yield f"{target} += {value}", 0.45
+            yield f"{target} -= {value}", 0.45
         for value in values:
             yield f"{target}.append({value})", 0.2
             yield f"{target}.add({value})", 0.2

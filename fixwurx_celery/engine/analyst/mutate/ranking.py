@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fixwurx_celery.engine.analyst.mutate.edit import Edit
 
-CROWDING = 0.12  # each further edit of one kind on one line counts this much less
+CROWDING = 0.08  # each further edit of one kind on one line counts this much less
 FLOOR = 0.03  # a line that no failing test touched is tried last, not never
 
 

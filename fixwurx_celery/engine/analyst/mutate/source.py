@@ -59,6 +59,7 @@ class Source:
         self.attributes: dict[str, None] = {}
         self.module_names: dict[str, None] = {}
         self.integers: dict[str, None] = {}
+        self.statements: dict[str, None] = {}
         self.strings: dict[str, None] = {}
         self.calls: dict[str, None] = {}
         self.attribute_owners: dict[str, dict[str, None]] = {}
@@ -133,6 +134,8 @@ class Source:
                     node.body[0], cst.Import | cst.ImportFrom | cst.Global | cst.Nonlocal
                 ):
                     scope.statements[text] = None
+                    if scope.outer is not None and not scope.is_class:
+                        self.statements[text] = None
 
     def _condition(self, scope: Scope, test: cst.BaseExpression) -> None:
         text = self.code(test)
@@ -191,6 +194,45 @@ class Source:
             for name in self.scopes[node].visible()
             if name not in ("self", "cls") and (name not in types or types[name] & kinds)
         ]
+
+    def unused(self) -> dict[Scope, set[str]]:
+        """Return the names of each function that are bound and never read: what forgot them?"""
+        read: set[tuple[Scope, str]] = set()
+        for node, scope in self.scopes.items():
+            if isinstance(node, cst.Name) and self.is_load(node):
+                at: Scope | None = scope
+                while at is not None:
+                    read.add((at, node.value))
+                    at = at.outer
+        return {
+            scope: {n for n in scope.names if (scope, n) not in read and n not in ("_", "self")}
+            for scope in set(self.scopes.values())
+            if scope.outer is not None and not scope.is_class
+        }
+
+    def stale(self) -> dict[Scope, set[str]]:
+        """Return the names that are given a literal once and never changed: what should do so?"""
+        bound: dict[tuple[Scope, str], list[cst.CSTNode]] = {}
+        changed: set[str] = set()
+        for node, scope in self.scopes.items():
+            if isinstance(node, cst.Name) and self.is_store(node):
+                bound.setdefault((scope, node.value), []).append(node)
+            elif isinstance(node, cst.Attribute) and isinstance(node.value, cst.Name):
+                if isinstance(self.parents.get(node), cst.Call) or self.is_store(node):
+                    changed.add(node.value.value)
+            elif isinstance(node, cst.Subscript) and isinstance(node.value, cst.Name):
+                if self.is_store(node):
+                    changed.add(node.value.value)
+        found: dict[Scope, set[str]] = {}
+        for (scope, name), nodes in bound.items():
+            value = getattr(self.statement(nodes[0]), "value", None)
+            literal = isinstance(
+                value, cst.Integer | cst.List | cst.Dict | cst.SimpleString | cst.Name | cst.Call
+            )
+            if len(nodes) == 1 and name not in changed and literal and scope.outer is not None:
+                if isinstance(self.statement(nodes[0]), cst.Assign):
+                    found.setdefault(scope, set()).add(name)
+        return found
 
     # Where nodes are.
 
