@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "bug": "fixwurx_celery.cli.bug:bug",
     "node": "fixwurx_celery.cli.node:node",
     "strategy": "fixwurx_celery.cli.strategy:strategy",
+    "watch": "fixwurx_celery.cli.watch:watch",
     "config": "fixwurx_celery.cli.config:config",
     "doctor": "fixwurx_celery.cli.doctor:doctor",
 }
@@ -33,7 +34,7 @@ Exit status:
   1    refused, or failed in a way that is not listed here
   2    wrong usage, configuration or input; nothing was started
   3    the store cannot be reached, or no server for an embedded one exists
-  4    `run`: not every bug was fixed
+  4    done in part: not every bug was fixed (`run`) or taken (`submit`), ...
   130  ended by Ctrl-C"""
 
 
