@@ -13,8 +13,8 @@ __all__ = ["MOST_BYTES", "Located", "decoded", "read_json_lines", "read_yaml"]
 
 MOST_BYTES: Final = 16 * 2**20
 """A manifest of 10 000 bugs is about 2 MB."""
-MOST_VALUES: Final = 1_000_000
-"""Aliases let a kilobyte of YAML stand for a billion values."""
+MOST_REPEATED: Final = 100_000
+"""Aliases let a kilobyte of YAML stand for a billion values; so many may be repeated by them."""
 MOST_DEPTH: Final = 40
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -114,7 +114,7 @@ PLAIN: Final = "tag:yaml.org,2002:"
 def read_yaml(name: str, text: str) -> Located:
     """The document. Raises InputError for what is not one document of plain YAML."""
     try:
-        _check_depth(name, text)
+        written = _values_written(name, text)
         root = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -127,33 +127,37 @@ def read_yaml(name: str, text: str) -> Located:
         raise InputError([f"{name}: not YAML: {' '.join(str(error).split())}"]) from None
     if root is None:
         raise InputError([f"{name}: it is empty; begin it with `bugs:` and a list of bugs"])
-    plain = _Plain(name)
+    plain = _Plain(name, most=written + MOST_REPEATED)
     value = plain.value(root, ())
     if plain.problems:
         raise InputError(plain.problems)
     return Located(value, root.start_mark.line + 1, plain.lines)
 
 
-def _check_depth(name: str, text: str) -> None:
-    depth = 0
+def _values_written(name: str, text: str) -> int:
+    """How many values there are before aliases are expanded. Raises InputError for a nesting that
+    would overflow the stack of what reads it next."""
+    depth = count = 0
     for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MOST_DEPTH:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 raise InputError([f"{name}:{line}: it is nested more than {MOST_DEPTH} deep"])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        count += isinstance(event, yaml.NodeEvent)
+    return count
 
 
 class _Plain:
     """Makes plain values of YAML's nodes, and keeps their lines."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most: int) -> None:
         self.name = name
         self.lines: dict[Path, int] = {}
         self.problems: list[str] = []
-        self._left = MOST_VALUES
+        self._left = most
         self._open: set[int] = set()
         constructor = yaml.constructor.SafeConstructor()
         self._scalars: Mapping[str, Callable[[yaml.ScalarNode], Any]] = {
@@ -171,8 +175,8 @@ class _Plain:
         if self._left < 0 or len(path) > MOST_DEPTH or id(node) in self._open:
             raise InputError(
                 [
-                    f"{self.name}:{line}: its aliases stand for more than {MOST_VALUES} values, or "
-                    "for themselves; write it out"
+                    f"{self.name}:{line}: its aliases repeat more than {MOST_REPEATED} values, or "
+                    "themselves; write it out"
                 ]
             )
         self._open.add(id(node))
@@ -181,7 +185,7 @@ class _Plain:
                 return self._scalar(node, line)
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(child, (*path, i)) for i, child in enumerate(node.value)]
-            return self._mapping(node, path)
+            return self._mapping(node, path) if isinstance(node, yaml.MappingNode) else None
         finally:
             self._open.discard(id(node))
 

@@ -6,7 +6,7 @@ which is checked here for the shipped engine and passed through for one of the u
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,20 +45,20 @@ def load_manifest(
     file: Path | str,
     *,
     engine: str = SHIPPED_ENGINE,
-    nodes: Sequence[NodeSpec] | None = None,
+    nodes: Callable[[int], Sequence[NodeSpec]] | None = None,
     default_timeout_s: float = 300.0,
 ) -> Manifest:
     """The manifest in the file, `-` for standard input.
 
-    `nodes` are all that the bugs can ever run on, if that is known. Raises InputError with every
-    problem.
+    `nodes` answers all nodes that the bugs can ever run on, given the agents of the largest, if
+    that is known. Raises InputError with every problem.
     """
     name, content, folder = _content(str(file))
     text = decoded(name, content)
     entries = list(_entries(name, text))
-    problems: list[tuple[int, str]] = []
     bugs: list[Bug] = []
     lines: dict[str, int] = {}
+    readers: list[_Reader] = []
     for entry in entries:
         reader = _Reader(name, entry, folder, is_shipped=engine == SHIPPED_ENGINE)
         bug = reader.bug(default_timeout_s)
@@ -70,11 +70,14 @@ def load_manifest(
                     "unique: give this one another",
                 )
             lines.setdefault(reader.id, entry.line)
-        if bug is not None and nodes is not None:
-            reader.check_fit(bug, nodes)
-        problems += reader.problems
+        readers.append(reader)
         if bug is not None:
             bugs.append(bug)
+    if nodes is not None:
+        planned = nodes(max((reader.agents for reader in readers), default=AGENTS_PER_BUG))
+        for reader in readers:
+            reader.check_fit(planned)
+    problems = [problem for reader in readers for problem in reader.problems]
     if problems:
         texts = [text for _, text in sorted(problems, key=lambda problem: problem[0])]
         more = len(texts) - MOST_PROBLEMS
@@ -119,9 +122,11 @@ def _entries(name: str, text: str) -> Iterator[Located]:
         if key != "bugs" and not key.startswith("x-")
     ]
     listed = document.value.get("bugs")
-    if not isinstance(listed, list):
+    if "bugs" not in document.value and not problems:
+        problems.append(f"{name}:{document.line}: there is no field `bugs`; {shape}")
+    elif "bugs" in document.value and not isinstance(listed, list):
         problems.append(f"{name}:{document.at('bugs')}: `bugs` is not a list; {shape}")
-    elif not listed:
+    elif isinstance(listed, list) and not listed:
         problems.append(f"{name}:{document.at('bugs')}: `bugs` is an empty list; {shape}")
     if problems or not isinstance(listed, list):
         raise InputError(problems)
@@ -139,6 +144,8 @@ class _Reader:
     def __init__(self, name: str, entry: Located, folder: Path, *, is_shipped: bool) -> None:
         self._name, self._entry, self._folder, self._is_shipped = name, entry, folder, is_shipped
         self.id: str | None = None
+        self.agents = AGENTS_PER_BUG
+        self.requires: frozenset[str] = frozenset()
         self.problems: list[tuple[int, str]] = []
 
     def problem(self, path: tuple[str | int, ...], text: str) -> None:
@@ -166,7 +173,7 @@ class _Reader:
         )  # fmt: skip
         timeout_s = self._number(fields, "timeout", default_timeout_s, 0, MOST_SECONDS)
         expected_s = self._number(fields, "expected_seconds", None, 0, MOST_SECONDS)
-        requires = self._labels(fields)
+        self.agents, self.requires = int(agents or AGENTS_PER_BUG), self._labels(fields)
         payload = {
             key: plain(value) for key, value in fields.items() if key in KEYS or key not in known
         }
@@ -176,8 +183,8 @@ class _Reader:
             return None
         return Bug(
             id=self.id,
-            agents=int(agents or 0),
-            requires=requires,
+            agents=self.agents,
+            requires=self.requires,
             priority=int(priority or 0),
             timeout_s=float(timeout_s or 0),
             expected_s=None if expected_s is None else float(expected_s),
@@ -242,32 +249,32 @@ class _Reader:
                     f"requires {_shown(label)} must be letters, digits, '.', '_' or '-', at most "
                     "63 long",
                 )
-        return frozenset(value)
+        return frozenset(label for label in value if LABEL.fullmatch(label))
 
-    def check_fit(self, bug: Bug, nodes: Sequence[NodeSpec]) -> None:
+    def check_fit(self, nodes: Sequence[NodeSpec]) -> None:
         """Notes when no node will ever be able to run the bug."""
-        if any(node.can_run(bug.agents, bug.requires) for node in nodes):
+        if any(node.can_run(self.agents, self.requires) for node in nodes):
             return
         largest = max(node.agents for node in nodes)
         offered = frozenset().union(*(node.capabilities for node in nodes))
-        missing = sorted(bug.requires - offered)
-        wanted = NodeSpec(agents=max(bug.agents, largest), capabilities=bug.requires | offered)
+        missing = sorted(self.requires - offered)
+        wanted = NodeSpec(agents=max(self.agents, largest), capabilities=self.requires | offered)
         if missing:
             self.problem(
                 ("requires",),
                 f"requires {', '.join(missing)}, which no node offers; they offer "
                 f"{', '.join(sorted(offered))}; add a node with --node {wanted}",
             )
-        if bug.agents > largest:
+        if self.agents > largest:
             self.problem(
                 ("agents",),
-                f"agents {bug.agents} is more than any node has; the largest has {largest}; lower "
+                f"agents {self.agents} is more than any node has; the largest has {largest}; lower "
                 f"it, or add a node with --node {wanted}",
             )
         elif not missing:
             self.problem(
                 ("requires",),
-                f"no single node has {bug.agents} agents and {', '.join(sorted(bug.requires))}; "
+                f"no single node has {self.agents} agents and {', '.join(sorted(self.requires))}; "
                 f"add one with --node {wanted}",
             )
 

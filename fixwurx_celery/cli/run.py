@@ -72,7 +72,7 @@ A manifest:
 @option("-o", "--out", env="OUT", default="out", show_default=True, type=click.Path(path_type=Path),
         help="The folder for patches, logs and results.jsonl.")  # fmt: skip
 @option("--nodes", env="NODES", type=click.IntRange(1, 64),
-        help="Nodes of the embedded cluster. [default: an agent a core]")  # fmt: skip
+        help="Nodes of the embedded cluster. [default: one for every three cores]")  # fmt: skip
 @option("--node", "node_specs", env="NODE", multiple=True, metavar="AGENTS[:LABELS]",
         help="One of these nodes, e.g. 9:python,large-memory. Repeat it for more.")  # fmt: skip
 @option("--timeout", env="TIMEOUT", default=300.0, show_default=True,
@@ -109,11 +109,11 @@ def run(
     """
     from fixwurx_celery.cli.manifest import load_manifest
     from fixwurx_celery.cli.results import Results
-    from fixwurx_celery.embedded import planned_nodes
+    from fixwurx_celery.embedded import NodePlan
 
     settings = Settings.from_environment()
-    planned = None if settings.redis_url else planned_nodes(settings, nodes, node_specs)
-    if planned is None and (nodes or node_specs):
+    plan = None if settings.redis_url else NodePlan(settings, nodes, node_specs)
+    if plan is None and (nodes or node_specs):
         raise InputError(
             [
                 "--nodes and --node are for an embedded cluster, but FIXWURX_REDIS_URL names a "
@@ -121,8 +121,12 @@ def run(
             ]
         )
     loaded = load_manifest(
-        manifest, engine=settings.engine, nodes=planned, default_timeout_s=timeout
+        manifest,
+        engine=settings.engine,
+        nodes=plan.nodes if plan else None,
+        default_timeout_s=timeout,
     )
+    planned = plan.nodes(max(bug.agents for bug in loaded.bugs)) if plan else None
     results = Results(out)
     try:
         job = Job(

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
+from fixwurx_celery.domain.bugs import AGENTS_PER_BUG, MAX_AGENTS, checked_labels
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.settings import Settings
 
-__all__ = ["NodeSpec", "planned_nodes"]
+__all__ = ["NodePlan", "NodeSpec"]
 
 MOST_NODES = 64
 """Each costs about 100 MB; who wants more has more hosts, and there nodes are started by hand."""
@@ -47,33 +47,50 @@ class NodeSpec:
         return f"{self.agents}:{','.join(sorted(self.capabilities))}"
 
 
-def planned_nodes(
-    settings: Settings, count: int | None = None, given: Sequence[str] = ()
-) -> list[NodeSpec]:
-    """The nodes to start: those given, filled up to `count` with nodes as the settings say.
+class NodePlan:
+    """Which nodes to start: those given, filled up to `count` with usual ones.
 
-    Without a count: those given, or else as many as have at least one agent a core together.
-    Raises ConfigurationError.
+    A usual node has the agents that FIXWURX_TOTAL_AGENTS says. Where that is not set, all nodes
+    together have about three agents a core (a bug's three are rarely busy at once), because
+    time limits run by the wall clock: ten agents a core would let every bug time out.
     """
-    problems: list[str] = []
-    specs: list[NodeSpec] = []
-    for text in given:
-        try:
-            specs.append(NodeSpec.parse(text, settings.capabilities))
-        except ValueError as error:
-            problems.append(f"--node: {error}")
-    usual = NodeSpec(agents=settings.total_agents, capabilities=settings.capabilities)
-    if count is None:
-        count = len(given) or max(1, min(8, -(-cores() // usual.agents)))
-    if count < len(given):
-        problems.append(
-            f"--nodes {count} is fewer than the {len(given)} given with --node; leave --nodes out"
-        )
-    if not 1 <= count <= MOST_NODES:
-        problems.append(f"--nodes {count} must lie between 1 and {MOST_NODES}")
-    if problems:
-        raise ConfigurationError(problems)
-    return specs + [usual] * (count - len(specs))
+
+    def __init__(
+        self, settings: Settings, count: int | None = None, given: Sequence[str] = ()
+    ) -> None:
+        """Raises ConfigurationError."""
+        problems: list[str] = []
+        self._given: list[NodeSpec] = []
+        for text in given:
+            try:
+                self._given.append(NodeSpec.parse(text, settings.capabilities))
+            except ValueError as error:
+                problems.append(f"--node: {error}")
+        if count is not None and count < len(given):
+            problems.append(
+                f"--nodes {count} is fewer than the {len(given)} given with --node; leave --nodes "
+                "out"
+            )
+        if not 1 <= (count or 1) <= MOST_NODES or len(given) > MOST_NODES:
+            problems.append(f"there are 1 to {MOST_NODES} nodes; give that many")
+        if problems:
+            raise ConfigurationError(problems)
+        default = settings.total_agents
+        self._count = count or len(given) or max(1, min(8, -(-3 * cores() // default)))
+        self._is_sized = "FIXWURX_TOTAL_AGENTS" in os.environ
+        agents = default
+        if not self._is_sized:
+            agents = max(AGENTS_PER_BUG, min(default, 3 * cores() // self._count))
+        self._most = default
+        self._usual = NodeSpec(agents=agents, capabilities=settings.capabilities)
+
+    def nodes(self, largest_bug: int = AGENTS_PER_BUG) -> list[NodeSpec]:
+        """The nodes. One of the usual ones is made to hold the largest bug, within the default."""
+        usual = [self._usual] * (self._count - len(self._given))
+        largest = max(node.agents for node in self._given + usual)
+        if usual and not self._is_sized and largest < largest_bug <= self._most:
+            usual[0] = replace(self._usual, agents=largest_bug)
+        return self._given + usual
 
 
 def cores() -> int:
