@@ -1,11 +1,22 @@
 """The truth: state in Redis or Valkey, changed by Lua scripts only."""
 
-from fixwurx_celery.store.cluster_store import (
+from fixwurx_celery.store.cluster_store import ClusterStore, connect
+from fixwurx_celery.store.records import (
     BugRecord,
-    ClusterStore,
+    Event,
     Snapshot,
+    Started,
     Submission,
-    connect,
+    Sweep,
 )
 
-__all__ = ["BugRecord", "ClusterStore", "Snapshot", "Submission", "connect"]
+__all__ = [
+    "BugRecord",
+    "ClusterStore",
+    "Event",
+    "Snapshot",
+    "Started",
+    "Submission",
+    "Sweep",
+    "connect",
+]

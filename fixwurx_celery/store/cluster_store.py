@@ -103,7 +103,8 @@ class ClusterStore:
     # -- calling ---------------------------------------------------------------------------
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def reaching(self) -> Iterator[None]:
+        """Turns what the client raises when the server fails into StoreUnavailable."""
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError) as error:
@@ -127,7 +128,7 @@ class ClusterStore:
     def _call(self, script: Script, **given: Any) -> list[Any]:
         now = "" if self._clock_ms is None else str(self._clock_ms())
         argv = script.bind(self._limits, now, given)
-        with self._reaching():
+        with self.reaching():
             try:
                 reply = self.client.evalsha(script.sha, 1, self.prefix + "config", *argv)
             except redis.exceptions.NoScriptError:
@@ -340,7 +341,7 @@ class ClusterStore:
 
     def bug(self, bug_id: str) -> BugRecord:
         """The bug's record. Raises BugUnknown."""
-        with self._reaching():
+        with self.reaching():
             fields: dict[str, str] = self.client.hgetall(f"{self.prefix}bug:{bug_id}")  # type: ignore[assignment]
         if not fields:
             raise BugUnknown(bug_id)
@@ -351,7 +352,7 @@ class ClusterStore:
         records: list[BugRecord] = []
         for start in range(0, len(bug_ids), CHUNK):
             chunk = bug_ids[start : start + CHUNK]
-            with self._reaching():
+            with self.reaching():
                 pipe = self.client.pipeline(transaction=False)
                 for bug_id in chunk:
                     pipe.hgetall(f"{self.prefix}bug:{bug_id}")
@@ -367,7 +368,7 @@ class ClusterStore:
         """Ids of live bugs, those on nodes first, then of finished ones, the newest first."""
         snapshot = self.snapshot()
         ids = [bug for node in snapshot.nodes for bug in node.bugs]
-        with self._reaching():
+        with self.reaching():
             for line in snapshot.lines:
                 if len(ids) < most:
                     seats: list[str] = self.client.zrange(  # type: ignore[assignment]
@@ -382,25 +383,31 @@ class ClusterStore:
 
     def log(self, bug_id: str, run: int) -> str:
         """What that run printed, up to its last report; its last megabyte."""
-        with self._reaching():
+        with self.reaching():
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""
-        with self._reaching():
+        with self.reaching():
             name = self.client.hget(f"{self.prefix}config", "strategy")
         return BalancingStrategy(str(name or json.loads(self._limits)["default_strategy"]))
 
     def last_event_id(self) -> str:
         """Where the event log ends now: `events` after this answers only what comes later."""
-        with self._reaching():
+        with self.reaching():
             last: Any = self.client.xrevrange(f"{self.prefix}events", count=1)
         return str(last[0][0]) if last else "0-0"
 
+    def last_events(self, most: int = 1000) -> list[Event]:
+        """The last events, the oldest first."""
+        with self.reaching():
+            entries: Any = self.client.xrevrange(f"{self.prefix}events", count=most)
+        return [Event(id=entry_id, **fields) for entry_id, fields in reversed(entries)]
+
     def events(self, after: str, *, wait_ms: int = 0, most: int = 1000) -> list[Event]:
         """What happened after that id; waits up to `wait_ms` (at most 4 s) when nothing did."""
-        with self._reaching():
+        with self.reaching():
             reply: Any = self.client.xread(
                 {f"{self.prefix}events": after}, count=most, block=min(wait_ms, 4000) or None
             )
@@ -411,7 +418,7 @@ class ClusterStore:
 
     def orders(self, node: str, incarnation: str) -> "redis.client.PubSub":
         """A subscription to what this life of the node is told; its being there says it lives."""
-        with self._reaching():
+        with self.reaching():
             listening: redis.client.PubSub = self.client.pubsub(  # type: ignore[no-untyped-call]
                 ignore_subscribe_messages=True
             )
@@ -420,7 +427,7 @@ class ClusterStore:
 
     def ping(self) -> Mapping[str, Any]:
         """The server's own words about itself (INFO)."""
-        with self._reaching():
+        with self.reaching():
             return self.client.info()
 
 
