@@ -55,7 +55,7 @@ bug.add_command(logs)
 )  # fmt: skip
 @json_option
 def list_(states: Sequence[BugState], limit: int, as_json: bool) -> None:
-    """List bugs: those on nodes, then those in line, then the ended ones, the newest first.
+    """Lists bugs: those on nodes, then those in line, then the ended ones, the newest first.
 
     TIME is how long the bug has been in its state; of one that ended, how long it ran.
     """
@@ -94,7 +94,7 @@ def list_(states: Sequence[BugState], limit: int, as_json: bool) -> None:
 @click.argument("bug_id", metavar="ID")
 @json_option
 def show(bug_id: str, as_json: bool) -> None:
-    """Show all that is known of a bug."""
+    """Shows all that is known of a bug."""
     with cluster() as connection:
         record = known_bug(connection.store, bug_id)
         now_ms = connection.store.snapshot(most_nodes=0).now_ms
@@ -108,7 +108,7 @@ def show(bug_id: str, as_json: bool) -> None:
 @click.argument("bug_ids", metavar="ID...", nargs=-1, required=True)
 @json_option
 def cancel(bug_ids: Sequence[str], as_json: bool) -> int:
-    """Cancel bugs: those in line end at once, those that run are killed with all they started."""
+    """Cancels bugs: those in line end at once, those that run are killed with all they started."""
 
     def cancelled(store: ClusterStore, bug_id: str) -> tuple[str, list[Assignment], bool]:
         answer, assignments = store.cancel(bug_id)
@@ -126,7 +126,7 @@ def cancel(bug_ids: Sequence[str], as_json: bool) -> int:
 @click.argument("bug_ids", metavar="ID...", nargs=-1, required=True)
 @json_option
 def retry(bug_ids: Sequence[str], as_json: bool) -> int:
-    """Run bugs again that have ended, as they were submitted. Their outcome is forgotten."""
+    """Runs bugs again that have ended, as they were submitted. Their outcome is forgotten."""
 
     def retried(store: ClusterStore, bug_id: str) -> tuple[str, list[Assignment], bool]:
         answer, assignments = store.retry(bug_id)
@@ -140,7 +140,7 @@ def retry(bug_ids: Sequence[str], as_json: bool) -> int:
 @click.argument("bug_id", metavar="ID")
 @json_option
 def patch(bug_id: str, as_json: bool) -> None:
-    """Print the patch that fixes a bug, as `git apply` takes it."""
+    """Prints the patch that fixes a bug, as `git apply` takes it."""
     with cluster() as connection:
         content = patch_of(connection, known_bug(connection.store, bug_id))
     if as_json:

@@ -9,7 +9,12 @@ from typing import Any
 
 import click
 
-from fixwurx_celery.cli.connection import cluster, reach_broker
+from fixwurx_celery.cli.connection import (
+    cluster,
+    reach_broker,
+    settings_here,
+    variables_of_up,
+)
 from fixwurx_celery.cli.names import did_you_mean
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import lines_of, print_json
@@ -27,10 +32,18 @@ def config() -> None:
 @config.command(epilog=examples("config show", "config show --json"))
 @json_option
 def show(as_json: bool) -> None:
-    """Show every setting: its value (passwords hidden), where it is from, what it means."""
-    settings = Settings.from_environment()
+    """Shows every setting: its value (passwords hidden), where it is from, what it means."""
+    settings = settings_here()
+    of_up = variables_of_up()
     rows: list[dict[str, Any]] = [
-        {**entry, "from": "environment" if os.environ.get(entry["variable"]) else "default"}
+        {
+            **entry,
+            "from": "environment"
+            if os.environ.get(entry["variable"])
+            else "running `up`"
+            if entry["variable"] in of_up
+            else "default",
+        }
         for entry in settings.describe()
     ]
     if as_json:
@@ -52,7 +65,7 @@ def show(as_json: bool) -> None:
 )  # fmt: skip
 @json_option
 def check(connect: bool, as_json: bool) -> int:
-    """Check the settings of this environment: all problems at once, nothing is started.
+    """Checks the settings: tells all problems at once, and starts nothing.
 
     Exit status 2 when a setting is wrong, 3 when --connect could not reach the store or the broker.
     """
@@ -60,7 +73,7 @@ def check(connect: bool, as_json: bool) -> int:
     status = 0
     warned = warnings(os.environ)
     try:
-        settings = Settings.from_environment()
+        settings = settings_here()
     except ConfigurationError as error:
         problems, status = list(error.problems), error.exit_status
     else:

@@ -1,9 +1,11 @@
 """The cluster that a command speaks to, found to answer before anything is asked of it."""
 
+import os
 import queue
+import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -11,11 +13,19 @@ import click
 
 from fixwurx_celery.broker import make_app
 from fixwurx_celery.cluster import Connection
-from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
+from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import ClusterStore
 
-__all__ = ["ANSWER_S", "cluster", "patiently", "reach", "reach_broker"]
+__all__ = [
+    "ANSWER_S",
+    "cluster",
+    "patiently",
+    "reach",
+    "reach_broker",
+    "settings_here",
+    "variables_of_up",
+]
 
 ANSWER_S: Final = 5.0
 """A person waits so long for a store that neither answers nor refuses."""
@@ -25,13 +35,36 @@ AWAY_S: Final = 30.0
 Answer = TypeVar("Answer")
 
 
+def settings_here() -> Settings:
+    """The settings of this environment; where it names no store, those of a running `up`.
+
+    Raises ConfigurationError.
+    """
+    given = {name: value for name, value in os.environ.items() if value}
+    return Settings.from_environment({**variables_of_up(), **given})
+
+
+def variables_of_up() -> Mapping[str, str]:
+    """What the `up` of this user told other shells; empty where a store is named, or none is up."""
+    if os.environ.get("FIXWURX_REDIS_URL"):
+        return {}
+    from fixwurx_celery.embedded import state_root
+
+    try:
+        text = (state_root() / "up" / "env").read_text("utf-8")
+    except OSError:
+        return {}
+    lines = (line.removeprefix("export ").partition("=") for line in text.splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in lines}
+
+
 @contextmanager
 def cluster(settings: Settings | None = None) -> Iterator[Connection]:
-    """A connection to the cluster that the settings name.
+    """A connection to the cluster that the settings name, or this environment, or `up`.
 
-    Raises ConfigurationError when they name none, StoreUnavailable within ANSWER_S.
+    Raises ConfigurationError when none is named, StoreUnavailable within ANSWER_S.
     """
-    settings = settings or Settings.from_environment()
+    settings = settings or settings_here()
     try:
         connection = Connection(settings)
     except ValueError as error:  # the client library's word on a URL that it cannot read
@@ -56,14 +89,15 @@ def reach(connection: Connection) -> None:
     try:
         if answered(probe.ping):
             return
-    except FixwurxError:
-        raise
-    except Exception as error:  # what answers there is no Redis, or refuses us
-        trouble = str(error)
+    except Exception as error:  # also of what answers there and is no Redis, or refuses us
+        trouble = str(error.__cause__ or error).rstrip(".")
     finally:
         probe.close()
+    if variables_of_up().get("FIXWURX_REDIS_URL") == settings.redis_url:
+        raise StoreUnavailable(f"`fixwurx-celery up` has ended, its store is gone: {trouble}")
     raise StoreUnavailable(
-        f"cannot use the store at {url}: {trouble}; is it running, and is FIXWURX_REDIS_URL right?"
+        f"cannot reach the store at {url}: {trouble}; is it running, and is FIXWURX_REDIS_URL "
+        "right?"
     )
 
 

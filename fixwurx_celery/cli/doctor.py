@@ -9,7 +9,7 @@ import click
 
 from fixwurx_celery.broker import make_app
 from fixwurx_celery.cli.config import warnings
-from fixwurx_celery.cli.connection import answered, reach, reach_broker
+from fixwurx_celery.cli.connection import answered, reach, reach_broker, settings_here
 from fixwurx_celery.cli.findings import (
     Finding,
     about_clock,
@@ -29,6 +29,8 @@ from fixwurx_celery.store.invariants import violations
 __all__ = ["doctor"]
 
 SLOW_MS: Final = 50
+SETTLE_S: Final = 2.0
+"""What changes may be untrue for an instant; it is looked at again for so long."""
 PING_S: Final = 1.5
 """Nodes that have not answered over the broker after this time are taken for deaf."""
 
@@ -36,13 +38,16 @@ PING_S: Final = 1.5
 @click.command(epilog=examples("doctor", "doctor --json | jq '.[] | select(.level != \"OK\")'"))
 @json_option
 def doctor(as_json: bool) -> int:
-    """Examine the cluster: store, broker, clocks, nodes, controller, waiting bugs, invariants.
+    """Says what is wrong with the cluster, and what to do.
 
-    Changes nothing. Exit status 0 when nothing fails (warnings are no failure), 4 when something
-    does, 3 when the store cannot be reached.
+    Looks at the store, the broker, clocks, nodes, the controller, bugs that wait for what no node
+    has, and at what must hold at every instant. Changes nothing.
+
+    Exit status 0 when nothing fails (warnings are no failure), 4 when something does, 3 when the
+    store cannot be reached.
     """
     findings, status = [], 0
-    for finding in guarded(examined(Settings.from_environment())):
+    for finding in guarded(examined(settings_here())):
         findings.append(finding)
         if finding.level == "FAIL":
             status = 3 if finding.what == "store" else status or 4
@@ -176,7 +181,7 @@ def last_sweep_ms(store: ClusterStore) -> int | None:
 
 def about_invariants(store: ClusterStore) -> Iterator[Finding]:
     """What must hold at every instant, checked on the live cluster."""
-    broken = violations(store)
+    broken = violations(store, patience_s=SETTLE_S)
     for violation in broken:
         yield Finding(
             what="invariant", level="FAIL", found=violation,

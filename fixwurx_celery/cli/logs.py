@@ -33,7 +33,7 @@ LOOK_EVERY_S: Final = 0.5
 )  # fmt: skip
 @json_option
 def logs(bug_id: str, attempt: int | None, follow: bool, as_json: bool) -> None:
-    """Print what a run of a bug printed: its last megabyte, at most two seconds old.
+    """Prints what a run of a bug printed: its last megabyte, at most two seconds old.
 
     Logs are kept in the store, so they can be read while the bug runs and after its node died.
     With --follow and --json, a line of JSON for every piece.

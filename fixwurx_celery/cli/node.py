@@ -33,7 +33,7 @@ def node() -> None:
 @node.command("list", epilog=examples("node list", "node list --json | jq -r '.[].worker_id'"))
 @json_option
 def list_(as_json: bool) -> None:
-    """List the nodes; one that has gone is shown as OFFLINE for an hour.
+    """Lists the nodes; one that has gone is shown as OFFLINE for an hour.
 
     HEALTH is 0 to 1: at 0.5 or below a node is only probed with single bugs. RESPONSE is the time
     from assignment to start. SEEN is the time since the last heartbeat.
@@ -56,7 +56,7 @@ def list_(as_json: bool) -> None:
 @click.argument("worker_id", metavar="ID")
 @json_option
 def show(worker_id: str, as_json: bool) -> None:
-    """Show all that is known of a node. ID may leave out what follows the `@`."""
+    """Shows all that is known of a node. ID may leave out what follows the `@`."""
     with cluster() as connection:
         snapshot = connection.store.snapshot()
         found = known_node(snapshot, worker_id)
@@ -87,7 +87,7 @@ def show(worker_id: str, as_json: bool) -> None:
 @click.argument("worker_id", metavar="ID")
 @json_option
 def drain(worker_id: str, as_json: bool) -> None:
-    """Give a node no more bugs; those it runs go on, those not started go elsewhere.
+    """Gives a node no more bugs; those it runs go on, those not started go elsewhere.
 
     It stays in service until it is stopped. `node resume` undoes this.
     """
@@ -108,7 +108,7 @@ def drain(worker_id: str, as_json: bool) -> None:
 @click.argument("worker_id", metavar="ID")
 @json_option
 def resume(worker_id: str, as_json: bool) -> None:
-    """Let a drained node take bugs again."""
+    """Lets a drained node take bugs again."""
     with cluster() as connection:
         name = known_node(connection.store.snapshot(), worker_id).worker_id
         connection.ring(connection.store.resume(name))

@@ -29,26 +29,30 @@ which its help names; `FIXWURX_REDIS_URL` and the other settings are in
 """
 
 
-def commands(
-    command: click.Command = cli, path: str = "fixwurx-celery"
-) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, with what is typed for it."""
+def commands(context: click.Context | None = None) -> Iterator[click.Context]:
+    """Every command that does something, in a context from which to ask for its help."""
+    context = context or cli.make_context("fixwurx-celery", [], resilient_parsing=True)
+    command = context.command
     if not isinstance(command, click.Group):
-        yield path, command
+        yield context
         return
-    context = click.Context(command, info_name=path)
     for name in command.list_commands(context):
         if found := command.get_command(context, name):
-            yield from commands(found, f"{path} {name}")
+            yield from commands(
+                click.Context(
+                    found, info_name=name, parent=context, max_content_width=100, terminal_width=100
+                )
+            )
 
 
 def reference() -> str:
     """The page."""
     parts = [HEAD]
-    for path, command in commands():
-        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
-        help_text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-        parts.append(f"## {path.removeprefix('fixwurx-celery ')}\n\n```\n{help_text}\n```\n")
+    for context in commands():
+        lines = context.get_help().splitlines()
+        help_text = "\n".join(line.rstrip() for line in lines)
+        title = context.command_path.removeprefix("fixwurx-celery ")
+        parts.append(f"## {title}\n\n```\n{help_text}\n```\n")
     return "\n".join(parts)
 
 

@@ -29,7 +29,7 @@ def strategy() -> None:
 @strategy.command(epilog=examples("strategy show"))
 @json_option
 def show(as_json: bool) -> None:
-    """Show how nodes are chosen now, and how they could be."""
+    """Shows how nodes are chosen now, and how they could be."""
     with cluster() as connection:
         now = connection.store.strategy()
     if as_json:
@@ -50,7 +50,7 @@ def show(as_json: bool) -> None:
 @click.argument("name", type=NameOf(BalancingStrategy, "strategy"))
 @json_option
 def set_(name: BalancingStrategy, as_json: bool) -> None:
-    """Change how nodes are chosen, for the whole cluster, from the next bug on."""
+    """Changes how nodes are chosen, for the whole cluster, from the next bug on."""
     with cluster() as connection:
         before = connection.store.set_strategy(name)
     if as_json:

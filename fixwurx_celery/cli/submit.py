@@ -10,7 +10,7 @@ import click
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.cli.bug import exit_status
-from fixwurx_celery.cli.connection import cluster, patiently
+from fixwurx_celery.cli.connection import cluster, patiently, settings_here
 from fixwurx_celery.cli.findings import bugs as counted
 from fixwurx_celery.cli.findings import unservable
 from fixwurx_celery.cli.manifest import load_manifest
@@ -22,7 +22,6 @@ from fixwurx_celery.cluster.connection import refusal
 from fixwurx_celery.cluster.handle import as_completed
 from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState, Outcome
 from fixwurx_celery.errors import StoreUnavailable
-from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import BugRecord, Submission
 
 __all__ = ["submit"]
@@ -46,9 +45,10 @@ SUBMITTED_BEFORE: Final = "it was submitted before"
 )  # fmt: skip
 @json_option
 def submit(manifest: str, wait: bool, timeout: float | None, as_json: bool) -> int:
-    """Submit the bugs of MANIFEST to the cluster of FIXWURX_REDIS_URL.
+    """Hands the bugs of MANIFEST to a running cluster.
 
-    MANIFEST is YAML or JSON Lines, `-` for standard input. It is checked whole before anything is
+    The cluster is that of FIXWURX_REDIS_URL, or of your running `up`. MANIFEST is YAML or JSON
+    Lines, `-` for standard input; it is checked whole before anything is
     submitted. Bugs are known by their ids, so to submit twice is harmless: `bug retry` runs one
     again.
 
@@ -56,7 +56,7 @@ def submit(manifest: str, wait: bool, timeout: float | None, as_json: bool) -> i
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long to --wait: give both, or neither")
-    settings = Settings.from_environment()
+    settings = settings_here()
     packed = list(pack_sources(load_manifest(manifest, engine=settings.engine), settings.engine))
     with cluster(settings) as connection:
         put = cache(open_artifacts(connection.settings).put)  # bugs of one folder share its bytes

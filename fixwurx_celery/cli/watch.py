@@ -44,10 +44,10 @@ RUNNING: Final = [
 )  # fmt: skip
 @json_option
 def watch(interval: float, once: bool, as_json: bool) -> None:
-    """Watch the cluster: nodes, waiting lines, running bugs and what happens. Ctrl-C ends it.
+    """Shows the cluster as it changes, until Ctrl-C.
 
-    Where stdout is no terminal, what happens is printed line by line; with --json, a line of JSON
-    with the totals for every look.
+    On a terminal: nodes, waiting lines, running bugs and what happened last. Elsewhere what happens
+    is printed line by line; with --json, a line of JSON with the totals for every look.
     """
     with cluster() as connection:
         store = connection.store

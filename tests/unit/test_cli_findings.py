@@ -1,0 +1,132 @@
+"""What `doctor` makes of what it sees."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fixwurx_celery.cli.findings import (
+    Finding,
+    about_clock,
+    about_controller,
+    about_nodes,
+    about_server,
+    about_waiting,
+    unservable,
+)
+from fixwurx_celery.domain.nodes import WorkerState
+from fixwurx_celery.settings import Settings
+from tests.support.views import NOW_MS, node, snapshot
+
+GOOD: Mapping[str, Any] = {
+    "redis_version": "7.0.15", "redis_mode": "standalone", "role": "master", "maxmemory": 0,
+    "maxmemory_policy": "noeviction", "used_memory": 1_000_000, "aof_enabled": 1,
+    "aof_last_write_status": "ok",
+}  # fmt: skip
+
+
+def bad(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.level, finding.what) for finding in findings if finding.level != "OK"]
+
+
+def test_a_good_server_gives_no_warning() -> None:
+    assert bad(about_server(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"redis_version": "6.0.16"}, ("FAIL", "store version")),
+        ({"redis_version": "6.2.0"}, None),
+        ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, None),
+        ({"redis_mode": "cluster"}, ("FAIL", "store mode")),
+        ({"role": "slave"}, ("FAIL", "store mode")),
+        ({"maxmemory_policy": "allkeys-lru"}, ("WARN", "store memory")),
+        ({"maxmemory_policy": "allkeys-lru", "maxmemory": 2**30}, ("FAIL", "store memory")),
+        ({"maxmemory": 1_100_000}, ("WARN", "store memory")),
+        ({"maxmemory": 2**30}, None),
+        ({"aof_enabled": 0}, ("WARN", "store persistence")),
+        ({"aof_last_write_status": "err"}, ("FAIL", "store persistence")),
+    ],
+)
+def test_what_a_server_lacks_is_found(
+    change: Mapping[str, Any], expected: tuple[str, str] | None
+) -> None:
+    found = about_server({**GOOD, **change})
+
+    assert bad(found) == ([expected] if expected else [])
+    assert all(finding.advice for finding in found if finding.level != "OK")
+
+
+@pytest.mark.parametrize(("off_ms", "level"), [(0, "OK"), (1999, "OK"), (-2500, "WARN")])
+def test_a_clock_may_be_two_seconds_off(off_ms: int, level: str) -> None:
+    assert about_clock(NOW_MS + off_ms, NOW_MS).level == level
+
+
+@pytest.mark.parametrize(
+    ("ticked_ms", "level"),
+    [(None, "WARN"), (NOW_MS - 60_000, "WARN"), (NOW_MS - 29_000, "OK"), (NOW_MS, "OK")],
+)
+def test_a_controller_is_missed_after_three_of_its_periods(
+    ticked_ms: int | None, level: str
+) -> None:
+    assert about_controller(ticked_ms, NOW_MS, 10).level == level
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, []),
+        ({"last_heartbeat": NOW_MS / 1000 - 6}, [("WARN", "node node1@host")]),
+        ({"health": 0.4}, [("WARN", "node node1@host")]),
+        ({"state": WorkerState.STOPPING}, []),
+    ],
+)
+def test_nodes_in_trouble_are_named(
+    given: Mapping[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    found = about_nodes(snapshot(node(**given)), Settings(), frozenset({"node1@host"}))
+
+    assert bad(found) == expected
+
+
+def test_a_node_that_is_deaf_on_the_broker_is_named() -> None:
+    seen = snapshot(node("a@h"), node("b@h"))
+
+    assert bad(about_nodes(seen, Settings(), frozenset({"a@h"}))) == [("WARN", "node b@h")]
+    assert bad(about_nodes(seen, Settings(), None)) == []
+
+
+def test_no_node_is_a_failure_only_while_bugs_wait() -> None:
+    assert bad(about_nodes(snapshot(), Settings(), None)) == [("WARN", "nodes")]
+    assert bad(about_nodes(snapshot(waiting={"3|": 1}), Settings(), None)) == [("FAIL", "nodes")]
+
+
+def test_bugs_that_no_node_could_ever_run_are_a_failure() -> None:
+    seen = snapshot(node(), waiting={"3|": 4, "3|gpu,python": 2, "12|": 1})
+
+    found = about_waiting(seen, 1_000_000)
+
+    assert bad(found) == [("FAIL", "waiting bugs")] * 2
+    assert "2 bugs" in found[0].found
+    assert "gpu" in found[0].found
+    assert "b-3|gpu,python" in found[0].advice
+    assert "1 bug " in found[1].found
+    assert "9" in found[1].found
+
+
+def test_a_line_that_is_nearly_full_is_a_warning() -> None:
+    seen = snapshot(node(), waiting={"3|": 81})
+
+    assert bad(about_waiting(seen, 100)) == [("WARN", "waiting bugs")]
+    assert bad(about_waiting(seen, 102)) == []
+
+
+def test_agents_and_labels_must_be_on_one_node() -> None:
+    nodes = [node("a@h", total_agents=12), node("b@h", capabilities=frozenset({"gpu"}))]
+
+    assert unservable("12|python", nodes) == ""
+    assert unservable("9|gpu", nodes) == ""
+    assert "largest that fits has 9" in unservable("12|gpu", nodes)
+    assert "nearest lacks python" in unservable("3|gpu,python", nodes[1:])
+    assert unservable("12|gpu", []) == ""
