@@ -367,9 +367,9 @@ class Cluster(RuleBasedStateMachine):
         self.said()
         found = dump(self.store)
         self._adopt_ejections(found)
-        assert not differences(found, self.model)
-        assert not self.model.idle()
-        assert not violations(self.store)
+        assert differences(found, self.model) == []
+        assert self.model.idle() == []
+        assert violations(self.store) == []
 
     def _adopt_ejections(self, found: dict[str, Any]) -> None:
         """Health is measured, not modelled: who is out is taken from the store, within bounds."""

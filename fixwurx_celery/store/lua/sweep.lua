@@ -36,12 +36,14 @@ for _, bug in ipairs(due(LEASES)) do
   end
 end
 
+local unmoved = {}
 for _, bug in ipairs(due(OUTBOX)) do
   local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'epoch', 'assigned_ms')
   if f[1] == 'ASSIGNED' and now_ms - tonumber(f[4]) > GIVE_UP_AFTER * limits.ring_after_ms then
     heal(f[2], 0.7)
     give_back(bug, '', 'its node beats but does not start it')
-    settle(f[2]) -- not filled: others come first
+    settle(f[2])
+    unmoved[#unmoved + 1] = f[2] -- filled last: others come first
   elseif f[1] == 'ASSIGNED' then
     redis.call('ZADD', OUTBOX, int(now_ms + limits.ring_after_ms), bug)
     emit('bug_rung_again', bug, f[2], f[3])
@@ -70,4 +72,5 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', GONE, '-inf', forgotten, 'LIMI
 end
 
 dispatch_waiting(most, by)
+for _, node in ipairs(unmoved) do fill(node) end
 return answer('SWEPT', #gone, unpack(gone))
