@@ -13,10 +13,12 @@ class ReplayingStore(ClusterStore):
     `last` is the first reply of the last call, `again` the reply to its repetition.
     """
 
+    last_script = ""
     last: list[Any]
     again: list[Any]
 
     def _call(self, script: Script, **given: Any) -> list[Any]:
+        self.last_script = script.name
         self.last = super()._call(script, **given)
         assert self.last[0] in script.statuses, (
             f"{script.name} answers {self.last[0]}, undocumented"

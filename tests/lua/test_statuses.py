@@ -1,0 +1,295 @@
+"""One scenario for each status that a script can answer; the folder's guard misses none."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fixwurx_celery.domain.bugs import Bug, BugState
+from fixwurx_celery.domain.nodes import BalancingStrategy
+from fixwurx_celery.errors import BugUnknown, NodeUnknown
+from tests.support.clock import Clock
+from tests.support.cluster import Life, bug, fail, finish, node, running
+from tests.support.replay import ReplayingStore
+
+Scenario = Callable[[ReplayingStore, Clock], object]
+SCENARIOS: dict[tuple[str, str], Scenario] = {}
+
+
+def answers(script: str, status: str) -> Callable[[Scenario], Scenario]:
+    """The scenario's last call is of that script, and must be answered so."""
+
+    def note(scenario: Scenario) -> Scenario:
+        SCENARIOS[script, status] = scenario
+        return scenario
+
+    return note
+
+
+def one(store: ReplayingStore, agents: int = 9) -> Life:
+    return node(store, "n0", agents, life="l0")[0]
+
+
+@answers("submit", "SUBMITTED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+
+
+@answers("start", "STARTED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    running(store, one(store), bug("a"))
+
+
+@answers("start", "CANCELLED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    _, (assigned,) = store.submit([bug("a")])
+    store.cancel("a")
+    store.start("a", "n0", "l0", assigned.epoch, "r")
+
+
+@answers("start", "STALE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.start("a", "n0", "l0", 1, "r")
+
+
+@answers("report", "CONTINUE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    (run,) = running(store, one(store), bug("a"))
+    store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner)
+
+
+@answers("report", "CANCELLED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    (run,) = running(store, one(store), bug("a"))
+    store.cancel("a")
+    store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner)
+
+
+@answers("report", "STALE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.report("a", "n0", "l0", 1, "r")
+
+
+@answers("finish", "FINISHED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    (run,) = running(store, one(store), bug("a"))
+    finish(store, run)
+
+
+@answers("finish", "STALE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.finish("a", "n0", "l0", 1, "r", BugState.DONE, {})
+
+
+@answers("fail_attempt", "PENDING")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    (run,) = running(store, one(store), bug("a"))
+    fail(store, run)
+
+
+@answers("fail_attempt", "ESCALATED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    life = one(store, agents=3)
+    _, assigned = store.submit([bug("a")])
+    while assigned:
+        (given,) = assigned
+        status, assigned = store.fail_attempt("a", "n0", "l0", given.epoch, "losses", "gone")
+        if status == "ESCALATED":
+            return
+        clock.advance(s=100)
+        store.heartbeat("n0", life.incarnation, {})
+        assigned = assigned or store.sweep().assignments
+
+
+@answers("fail_attempt", "CANCELLED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    (run,) = running(store, one(store), bug("a"))
+    store.cancel("a")
+    fail(store, run)
+
+
+@answers("fail_attempt", "STALE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.fail_attempt("a", "n0", "l0", 1, "", "x")
+
+
+@answers("cancel", "CANCELLED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+    store.cancel("a")
+
+
+@answers("cancel", "CANCELLING")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    running(store, one(store), bug("a"))
+    store.cancel("a")
+
+
+@answers("cancel", "ENDED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    (run,) = running(store, one(store), bug("a"))
+    finish(store, run)
+    store.cancel("a")
+
+
+@answers("cancel", "RELEASED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    store.reserve("a", "3|", "me")
+    store.cancel("a")
+
+
+@answers("cancel", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.cancel("a")
+
+
+@answers("retry", "PENDING")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+    store.cancel("a")
+    store.retry("a")
+
+
+@answers("retry", "LIVE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+    store.retry("a")
+
+
+@answers("retry", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.retry("a")
+
+
+@answers("release", "RELEASED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+    store.release("a")
+
+
+@answers("release", "ENDED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+    store.cancel("a")
+    store.release("a")
+
+
+@answers("release", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.release("a")
+
+
+@answers("reserve", "RESERVED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    store.reserve("a", "3|", "me")
+
+
+@answers("reserve", "HELD")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([Bug(id="a")])
+    store.reserve("a", "3|", "me")
+
+
+@answers("reserve", "NO_ROOM")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.reserve("a", "3|", "me")
+
+
+@answers("renew", "RENEWED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.renew(["a"], "me")
+
+
+@answers("register", "REGISTERED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+
+
+@answers("register", "DUPLICATE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    orders = store.orders("n0", one(store).incarnation)
+    store.register("n0", "other", "9|", {})
+    orders.close()
+
+
+@answers("heartbeat", "OK")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.heartbeat("n0", one(store).incarnation, {})
+
+
+@answers("heartbeat", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.heartbeat("n0", "l0", {})
+
+
+@answers("drain", "STOPPING")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.drain(one(store).node)
+
+
+@answers("drain", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.drain("n0")
+
+
+@answers("resume", "READY")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.drain(one(store).node)
+    store.resume("n0")
+
+
+@answers("resume", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.resume("n0")
+
+
+@answers("retire", "OFFLINE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.retire("n0", one(store).incarnation)
+
+
+@answers("retire", "STALE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    store.retire("n0", "other")
+
+
+@answers("sweep", "SWEPT")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.sweep()
+
+
+@answers("set_strategy", "SET")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.set_strategy(BalancingStrategy.RANDOM)
+
+
+@answers("claim_tick", "CLAIMED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.claim_tick("t", "me", 1000)
+
+
+@answers("claim_tick", "TAKEN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.claim_tick("t", "me", 1000)
+    store.claim_tick("t", "you", 1000)
+
+
+@answers("snapshot", "SNAPSHOT")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.snapshot()
+
+
+@pytest.mark.parametrize(("script", "status"), sorted(SCENARIOS), ids=lambda value: value)
+def test_the_scenario_is_answered_so(
+    script: str, status: str, store: ReplayingStore, clock: Clock
+) -> None:
+    try:
+        SCENARIOS[script, status](store, clock)
+    except (BugUnknown, NodeUnknown):
+        assert status == "UNKNOWN"
+
+    assert store.last_script == script
+    assert store.last[0] == status
