@@ -70,6 +70,15 @@ def test_heap_in_and_out():
     assert len(heap) == 2
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_heap_gives_the_cheapest_first(seed):
+    costs = random.Random(seed).sample(range(1000), 40)
+    heap = IndexedHeap()
+    for cost in costs:
+        heap.push(f"c{cost}", cost)
+    assert [heap.pop()[1] for _ in costs] == sorted(costs)
+
+
 def test_empty_heap():
     with pytest.raises(IndexError):
         IndexedHeap().pop()
