@@ -303,7 +303,7 @@ def show(attempts: Sequence[Attempt], console: Console) -> None:
 
 
 def write(attempts: Sequence[Attempt], options: argparse.Namespace) -> None:
-    """Keep everything in `bench/results/repair.json`."""
+    """Keep everything in `bench/results/repair.json`; `of` is the size of the whole corpus."""
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     entry = {
         "command": "python bench/repair.py",
@@ -312,6 +312,7 @@ def write(attempts: Sequence[Attempt], options: argparse.Namespace) -> None:
         "agents": options.agents,
         "jobs": options.jobs,
         "cores": os.cpu_count(),
+        "of": len(corpus([])),
         "load_at_the_end": round(os.getloadavg()[0], 1),
         "all": summary(attempts),
         "by_kind": by(attempts, lambda one: one.kind),
@@ -342,13 +343,17 @@ def main() -> int:
             return 1 if unsound else 0
         attempts = []
         work = pool.map(lambda defect: attempt(defect, options.limit, options.agents), defects)
-        for one in work:
-            print(
-                f"{one.name}: {one.verdict}, {one.tried} tried, {one.seconds:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-            attempts.append(one)
+        try:
+            for one in work:
+                print(
+                    f"{one.name}: {one.verdict}, {one.tried} tried, {one.seconds:.1f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                attempts.append(one)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            print(f"interrupted after {len(attempts)} of {len(defects)}", file=sys.stderr)
     show(attempts, Console())
     if not options.only:
         write(attempts, options)
