@@ -239,7 +239,11 @@ def described(record: BugRecord, now_ms: int) -> list[tuple[str, object]]:
     fields.append(("outcome", verdict(outcome)))
     if isinstance(outcome, dict):
         shown = {"outcome", "reason", "patch", "patch_artifact", "history", "edit"}
-        fields += [(name, value) for name, value in outcome.items() if name not in shown]
+        fields += [
+            (name.replace("_", " "), told(value))
+            for name, value in outcome.items()
+            if name not in shown
+        ]
         if "edit" in outcome:
             fields.append(("reason", outcome.get("reason", "")))
         if outcome.get("patch") or outcome.get("patch_artifact"):
@@ -247,6 +251,13 @@ def described(record: BugRecord, now_ms: int) -> list[tuple[str, object]]:
     if record.runs:
         fields.append(("log", f"fixwurx-celery bug logs {record.id}"))
     return [(name, value) for name, value in fields if value != ""]
+
+
+def told(value: object) -> object:
+    """A mapping as `name value, name value`; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{name} {item}" for name, item in value.items())
 
 
 def patch_of(connection: Connection, record: BugRecord) -> bytes:

@@ -153,10 +153,10 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return ask()
-        except StoreUnavailable as error:
+        except StoreUnavailable:
             if away_since is None:
                 away_since = time.monotonic()
-                click.echo(f"{error}; trying again for {AWAY_S:g} s", err=True)
+                click.echo(f"the store is away; trying again for {AWAY_S:g} s", err=True)
             if time.monotonic() - away_since > AWAY_S:
                 raise
             time.sleep(0.5)

@@ -157,6 +157,8 @@ def wait_for(
                         " they go on: see `fixwurx-celery bug list`",
                         err=True,
                     )
+                    for record in patiently(lambda: connection.store.bugs(list(open_ids))):
+                        by_id[record.id].update(seen(record))
                     return
     except KeyboardInterrupt:
         click.echo(

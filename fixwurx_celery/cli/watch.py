@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from fixwurx_celery.cli.connection import cluster, patiently
+from fixwurx_celery.cli.findings import bugs as counted
 from fixwurx_celery.cli.node import NODE_COLUMNS, node_row
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, drawn, terminal_size
@@ -207,7 +208,7 @@ def line_told(line: Mapping[str, Any], now_ms: int) -> str:
     since = line.get("head_since_ms")
     waits = f", the first ({line['head']}) for {age(now_ms - int(since))}" if since else ""
     needs = f"{agents} agents" + (f" and {labels}" if labels else "")
-    return f"{line['waiting']} bugs that need {needs} wait{waits}"
+    return f"{counted(int(line['waiting']))} in line for {needs}{waits}"
 
 
 def told(event: Event) -> str:
