@@ -5,11 +5,12 @@ of three, so that as many processes are at work; each of ours runs the bug in ye
 which can be killed with all it started, and commits it to the store at start and at end.
 """
 
+import os
 import time
 import uuid
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ from celery import Celery
 from bench.figures import Report, median, percentile
 from bench.plain import make_plain
 from bench.store_server import Store, private_store
-from bench.workers import Workers, await_that, group_pss_mb
+from bench.workers import Workers, await_that, cpu_ms, group_pss_mb
 from fixwurx_celery.cluster.cluster_resource_manager import ClusterResourceManager
 from fixwurx_celery.cluster.connection import Connection
 from fixwurx_celery.cluster.handle import as_completed
@@ -54,11 +55,12 @@ class System(ABC):
     def round_trip(self) -> tuple[float, float]:
         """One no-op: seconds from submit to its first line, and to its outcome at the client."""
 
-    def throughput(self, count: int) -> float:
-        """No-ops a second, from before the first is submitted until the last is back."""
-        began = time.perf_counter()
+    def throughput(self, count: int, cpu: Callable[[], float]) -> tuple[float, float]:
+        """No-ops a second, from before the first is submitted until the last is back; and ms of
+        processor time that one took of client, store and workers together."""
+        spent, began = cpu(), time.perf_counter()
         self.run(count)
-        return count / (time.perf_counter() - began)
+        return count / (time.perf_counter() - began), (cpu() - spent) / count
 
     def gaps_ms(self, count: int) -> list[float]:
         """How long each slot's process was without work between two jobs, while jobs waited."""
@@ -147,7 +149,7 @@ class Size:
     rounds: int = 7
     noops: int = 1000
     naps: int = 120
-    trips: int = 60
+    trips: int = 100
     idle_concurrency: int = 9
     settle_s: float = 12.0
 
@@ -177,7 +179,7 @@ def measure(*, quick: bool = False) -> Report:
             system.run(60)
         for turn in range(size.rounds):
             order = systems[turn % 3 :] + systems[: turn % 3]
-            report.rounds.append({system.name: _one_round(system, size) for system in order})
+            report.rounds.append(_one_round(order, size, workers, server))
         time.sleep(size.settle_s)  # longer than an engine's process outlives its last bug
         used = {
             system.name: sum(group_pss_mb(workers.pids(worker))["pss"] for worker in system.workers)
@@ -191,19 +193,36 @@ def measure(*, quick: bool = False) -> Report:
     return report
 
 
-def _one_round(system: System, size: Size) -> dict[str, float]:
-    rate = system.throughput(size.noops)
-    gaps = system.gaps_ms(size.naps)
-    trips = [system.round_trip() for _ in range(size.trips)]
-    starts = [1000 * start for start, _ in trips]
-    return {
-        "noops_per_s": round(rate, 1),
-        "gap_p50_ms": round(median(gaps), 3),
-        "gap_mean_ms": round(sum(gaps) / len(gaps), 3),
-        "start_p50_ms": round(percentile(starts, 0.5), 3),
-        "start_p99_ms": round(percentile(starts, 0.99), 3),
-        "trip_p50_ms": round(1000 * percentile([trip for _, trip in trips], 0.5), 3),
-    }
+def _one_round(
+    systems: Sequence[System], size: Size, workers: Workers, server: Store
+) -> dict[str, dict[str, float]]:
+    measured: dict[str, dict[str, float]] = {}
+    for system in systems:
+
+        def cpu(system: System = system) -> float:
+            below = [pid for worker in system.workers for pid in workers.pids(worker)]
+            return cpu_ms([os.getpid(), server.pid, *below])
+
+        rate, cost_ms = system.throughput(size.noops, cpu)
+        gaps = system.gaps_ms(size.naps)
+        measured[system.name] = {
+            "noops_per_s": round(rate, 1),
+            "cpu_ms": round(cost_ms, 3),
+            "gap_p50_ms": round(median(gaps), 3),
+            "gap_mean_ms": round(sum(gaps) / len(gaps), 3),
+        }
+    trips: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for _ in range(size.trips):  # so short that even a single one can meet a bad moment: in turns
+        for system in systems:
+            trips[system.name].append(system.round_trip())
+    for name, pairs in trips.items():
+        starts, ends = zip(*pairs, strict=True)
+        measured[name] |= {
+            "start_p50_ms": round(1000 * percentile(starts, 0.5), 3),
+            "start_p99_ms": round(1000 * percentile(starts, 0.99), 3),
+            "trip_p50_ms": round(1000 * percentile(ends, 0.5), 3),
+        }
+    return measured
 
 
 def _idle_memory(workers: Workers, server: Store, size: Size) -> dict[str, float]:
@@ -260,6 +279,13 @@ def _summarise(report: Report, size: Size) -> None:
         note=count,
     )
     report.add("no-op bugs/s against plain reliable", against("noops_per_s", "reliable"), "×")
+    report.add(
+        "processor time a no-op bug",
+        middle("ours", "cpu_ms"),
+        "ms",
+        note=three("cpu_ms") + "; client, store and workers together",
+    )
+    report.add("processor time against plain defaults", against("cpu_ms", "plain"), "×")
     report.add(
         "idle gap of a slot, 50 ms bugs", middle("ours", "gap_p50_ms"), "ms p50",
         note=three("gap_p50_ms") + "; means: " + three("gap_mean_ms"),

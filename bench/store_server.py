@@ -25,6 +25,7 @@ START_DEADLINE_S = 15.0
 class Store:
     """Where the server listens, and what it is."""
 
+    pid: int
     port: int
     password: str
     version: str
@@ -79,7 +80,7 @@ def private_store(*, append_only: bool) -> Iterator[Store]:
         )
     try:
         version = _wait_until_it_answers(process, port, password, folder / "store.log")
-        yield Store(port, password, version)
+        yield Store(process.pid, port, password, version)
     finally:
         process.terminate()
         try:
