@@ -281,7 +281,7 @@ class ModelCalls(Model):
                     back_off_over.append(self.bugs[event.bug])
             elif event.action == "bug_given_back":
                 lost.remove(event.bug)
-            elif event.action == "bug_assigned" and self.bugs[event.bug] in back_off_over:
+            elif event.bug in {bug.id for bug in back_off_over}:
                 self._join(back_off_over)
             self.follow([event])
         self._join(back_off_over)

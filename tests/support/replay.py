@@ -34,8 +34,5 @@ class ReplayingStore(ClusterStore):
 
 
 def _delta(once: dict[str, Any], twice: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: (once.get(key), twice.get(key))
-        for key in once.keys() | twice.keys()
-        if once.get(key) != twice.get(key)
-    }
+    changed = (key for key in once.keys() | twice.keys() if once.get(key) != twice.get(key))
+    return {key: (once.get(key), twice.get(key)) for key in sorted(changed)[:8]}

@@ -18,12 +18,15 @@ local function due(key)
 end
 
 local gone, moved = {}, 0
-for _, node in ipairs(due(NODES)) do
+local silent = due(NODES)
+for _, node in ipairs(silent) do
   moved = moved + redis.call('HLEN', held_key(node))
   if #gone > 0 and moved > 10 * most then break end
   lose(node, 'losses', 'node was silent past its heartbeat timeout', 'OFFLINE')
   gone[#gone + 1] = node
 end
+-- More are silent: what waits must not be handed to them. The next sweep goes on from here.
+if #gone < #silent or #gone == most then return answer('SWEPT', #gone, unpack(gone)) end
 
 for _, bug in ipairs(due(LEASES)) do
   local f = redis.call('HMGET', bug_key(bug), 'state', 'node')
