@@ -7,8 +7,8 @@ from time import monotonic
 from typing import Any
 
 from fixwurx_celery.engine.analyst.base import Case
-from fixwurx_celery.engine.analyst.mutate.warm import NOT_COPIED, Ran
-from fixwurx_celery.engine.process import ProcessLostError, Processes, Running
+from fixwurx_celery.engine.analyst.mutate.runs import NOT_COPIED, Ran, Run
+from fixwurx_celery.engine.process import Processes, ProcessLostError, Running
 
 SHORTEST_LIMIT_S = 3.0
 
@@ -16,7 +16,7 @@ SHORTEST_LIMIT_S = 3.0
 class ColdPool:
     """Private copies of the tree, one command at a time in each."""
 
-    def __init__(self, case: Case, edited: tuple[str, ...]) -> None:
+    def __init__(self, case: Case) -> None:
         self.case = case
         self.processes = Processes()
         self.home = case.scratch / "cold"
@@ -36,11 +36,11 @@ class ColdPool:
         """Return how many more commands may be started now."""
         return len(self.free)
 
-    def submit(self, sources: Mapping[str, str], tag: Any) -> None:
-        """Start the command in a free copy with `sources` written to it."""
+    def submit(self, run: Run, tag: Any) -> None:
+        """Start the command in a free copy with the sources of `run`; its limits are our own."""
         root = self.free.pop()
         originals = {}
-        for name, text in sources.items():
+        for name, text in run.sources.items():
             originals[name] = (root / name).read_bytes()
             (root / name).write_bytes(text.encode())
         command = self.processes.start(

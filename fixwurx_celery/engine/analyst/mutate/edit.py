@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from fixwurx_celery.engine.analyst.mutate.source import ATOM, Source, Span, is_atomic, tightness
+from fixwurx_celery.engine.analyst.mutate.precedence import ATOM, tightness
+from fixwurx_celery.engine.analyst.mutate.source import Source, Span
 
 LOOSE_PARENTS = (
     cst.Arg,
@@ -102,11 +103,6 @@ def spliced(
 ) -> Edit:
     """Return the edit that puts `text` in place of `span`, as it stands."""
     return Edit(source.path, *span, text, kind, weight, source.line(at))
-
-
-def wrap(text: str) -> str:
-    """Return `text` so that any operator may stand next to it."""
-    return text if is_atomic(text) else f"({text})"
 
 
 def unified_diff(path: str, before: str, after: str) -> str:

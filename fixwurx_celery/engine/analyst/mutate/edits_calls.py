@@ -4,109 +4,18 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced, wrap
+from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced
+from fixwurx_celery.engine.analyst.mutate.precedence import wrap
 from fixwurx_celery.engine.analyst.mutate.source import Source
-
-FUNCTIONS: tuple[tuple[str, ...], ...] = (
-    ("min", "max"),
-    ("any", "all"),
-    ("sum", "len", "max", "min", "sorted"),
-    ("sorted", "reversed", "list", "set", "tuple"),
-    ("int", "float", "round", "str", "abs"),
-    ("ord", "chr", "int", "str"),
-    ("range", "enumerate", "reversed", "len"),
-    ("zip", "zip_longest", "map"),
-    ("filter", "map", "filterfalse"),
-    ("permutations", "combinations", "combinations_with_replacement", "product"),
-    ("takewhile", "dropwhile"),
-    ("floor", "ceil", "trunc", "round", "int"),
-    ("sin", "cos", "tan"),
-    ("degrees", "radians"),
-    ("log", "log2", "log10", "sqrt"),
-    ("bisect_left", "bisect_right", "bisect", "insort"),
-    ("heappop", "heappush", "heapify", "heappushpop", "heapreplace"),
-    ("dict", "OrderedDict", "defaultdict", "Counter", "set", "list"),
-    ("copy", "deepcopy"),
-    ("bin", "oct", "hex"),
-    ("str", "repr"),
-    ("set", "frozenset", "list"),
-    ("isinstance", "issubclass"),
-    ("getattr", "hasattr"),
-    ("is_file", "is_dir", "exists"),
+from fixwurx_celery.engine.analyst.mutate.vocabulary import (
+    EXCEPTIONS,
+    FUNCTIONS,
+    METHOD_WRAPPERS,
+    METHODS,
+    SORT_KEYS,
+    TYPES,
+    WRAPPERS,
 )
-METHODS: tuple[tuple[str, ...], ...] = (
-    ("append", "extend", "insert", "add", "appendleft", "extendleft", "remove"),
-    ("append", "push", "pop"),
-    ("add", "update", "discard", "remove", "append"),
-    ("pop", "popleft", "popitem", "get", "remove"),
-    ("get", "pop", "setdefault"),
-    ("keys", "values", "items"),
-    ("strip", "lstrip", "rstrip"),
-    ("removeprefix", "removesuffix", "replace"),
-    ("split", "rsplit", "splitlines", "partition", "rpartition"),
-    ("partition", "rpartition"),
-    ("find", "rfind", "index", "rindex", "count"),
-    ("startswith", "endswith"),
-    ("upper", "lower", "title", "capitalize", "swapcase", "casefold"),
-    ("isupper", "islower", "istitle"),
-    ("isdigit", "isalpha", "isalnum", "isnumeric", "isspace", "isdecimal", "isidentifier"),
-    ("ljust", "rjust", "center", "zfill"),
-    ("union", "intersection", "difference", "symmetric_difference"),
-    ("issubset", "issuperset", "isdisjoint"),
-    ("sort", "reverse"),
-    ("match", "search", "fullmatch", "findall", "finditer"),
-    ("group", "groups"),
-    ("read", "readline", "readlines"),
-    ("weekday", "isoweekday"),
-    ("strftime", "strptime", "isoformat"),
-    ("most_common", "elements", "items"),
-    ("encode", "decode"),
-    ("conjugate", "real"),
-    ("add", "sub", "mul"),
-    ("left", "right"),
-    ("floor", "ceil", "trunc"),
-    ("bit_length", "bit_count"),
-)
-WRAPPERS = {
-    "list": 0.3,
-    "sorted": 0.3,
-    "abs": 0.35,
-    "len": 0.35,
-    "int": 0.35,
-    "str": 0.3,
-    "float": 0.15,
-    "set": 0.25,
-    "reversed": 0.2,
-    "tuple": 0.25,
-    "sum": 0.15,
-    "max": 0.12,
-    "min": 0.12,
-    "bool": 0.05,
-    "round": 0.1,
-    "dict": 0.1,
-    "iter": 0.05,
-    "enumerate": 0.12,
-}
-METHOD_WRAPPERS = {
-    ".strip()": 0.3,
-    ".lower()": 0.3,
-    ".copy()": 0.3,
-    ".upper()": 0.15,
-    ".items()": 0.3,
-    ".values()": 0.15,
-    ".keys()": 0.08,
-    ".split()": 0.12,
-    ".lstrip()": 0.22,
-    ".rstrip()": 0.15,
-    ".capitalize()": 0.1,
-    ".title()": 0.08,
-    "()": 0.1,
-}
-EXCEPTIONS = ("KeyError", "IndexError", "ValueError", "TypeError", "AttributeError", "StopIteration",
-    "ZeroDivisionError", "OverflowError", "LookupError", "OSError", "FileNotFoundError",
-    "NotImplementedError", "RuntimeError", "Exception")  # fmt: skip
-TYPES = ("list", "tuple", "dict", "set", "str", "int", "float", "bool", "bytes", "(list, tuple)",
-    "(int, float)", "(list, tuple, set)")  # fmt: skip
 
 
 def edits(source: Source) -> Iterator[Edit]:
@@ -194,8 +103,7 @@ def _added_argument(source: Source, node: cst.Call) -> Iterator[Edit]:
         if "reverse" not in known:
             yield add("reverse=True", 0.5)
         if "key" not in known:
-            for key in ("len", "str", "abs", "lambda item: item[1]", "lambda item: item[0]",
-                        "lambda item: -item[1]", "lambda item: (-item[1], item[0])", "str.lower"):  # fmt: skip
+            for key in SORT_KEYS:
                 yield add(f"key={key}", 0.25)
     elif name in ("max", "min"):
         yield add("0", 0.2)
@@ -241,7 +149,10 @@ def _added_argument(source: Source, node: cst.Call) -> Iterator[Edit]:
             if isinstance(expression, cst.Attribute) and weight > 0.1:
                 yield add(text, weight)
         for variable in source.scopes[node].visible():
-            yield add(variable, weight * 1.3)
+            missing = isinstance(own, cst.FunctionDef) and variable in [
+                param.name.value for param in own.params.params[len(node.args) :]
+            ]
+            yield add(variable, 0.7 if missing else weight * 1.3)
             if isinstance(own, cst.FunctionDef) or name in known:
                 for param in own.params.params if isinstance(own, cst.FunctionDef) else ():
                     if param.name.value == variable:
@@ -313,7 +224,6 @@ def _wrapped(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
                     yield replaced(source, node, new, "call added", 0.12 * scale)
     if around == "len":
         new = f"sum(len(part) for part in {wrap(text)})"
-        assert outer is not None
         if isinstance(outer, cst.Call):
             yield replaced(source, outer, new, "call added", 0.15)
     if isinstance(node, cst.Name | cst.Call | cst.Attribute | cst.Subscript | cst.BinaryOperation):

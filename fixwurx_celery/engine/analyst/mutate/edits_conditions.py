@@ -6,7 +6,8 @@ import libcst as cst
 
 from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced
 from fixwurx_celery.engine.analyst.mutate.ingredients import conditions, negated
-from fixwurx_celery.engine.analyst.mutate.source import Source, tightness
+from fixwurx_celery.engine.analyst.mutate.precedence import tightness
+from fixwurx_celery.engine.analyst.mutate.source import Source
 
 
 def edits(source: Source) -> Iterator[Edit]:
@@ -68,6 +69,7 @@ def _condition(
     bounds = _bounds(source, test)
     for clause in bounds:
         yield replaced(source, test, f"{clause} and {bare}", "clause added", 0.6 * scale)
+    endless = text == "True" and isinstance(at, cst.While)
     simple = not isinstance(test, cst.BooleanOperation)
     for other, weight in conditions(source, at).items():
         if other == text or other in text.split(" and ") or other in text.split(" or "):
@@ -86,7 +88,8 @@ def _condition(
         yield replaced(source, test, f"{text} or {clause}", "clause added", 0.3 * weight * scale)
         yield replaced(source, test, f"{bare} and {clause}", "clause added", 0.3 * weight * scale)
         if simple:
-            yield replaced(source, test, other, "condition", 0.28 * weight * scale)
+            likely = 0.7 if endless else 0.28
+            yield replaced(source, test, other, "condition", likely * weight * scale)
         else:
             yield replaced(source, test, other, "condition", 0.15 * weight * scale)
     if isinstance(test, cst.BooleanOperation):
@@ -164,7 +167,7 @@ def _result(source: Source, value: cst.BaseExpression) -> Iterator[Edit]:
         yield replaced(source, value, f"not {bare}", "negation", 0.4)
     for other, weight in conditions(source, value).items():
         clause = other if tightness(other) >= 4 else f"({other})"
-        yield replaced(source, value, other, "condition", (0.45 if truth else 0.2) * weight)
+        yield replaced(source, value, other, "condition", (0.6 if truth else 0.2) * weight)
         if not truth:
             yield replaced(source, value, f"{bare} and {clause}", "clause added", 0.25 * weight)
             yield replaced(source, value, f"{clause} and {bare}", "clause added", 0.2 * weight)

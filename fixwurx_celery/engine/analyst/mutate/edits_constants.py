@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import libcst as cst
 
-from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, wrap
+from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced
+from fixwurx_celery.engine.analyst.mutate.precedence import wrap
 from fixwurx_celery.engine.analyst.mutate.source import Source
 
 OFF_BY_ONE = 0.7
@@ -116,11 +118,11 @@ def _text_variants(body: str) -> Iterator[tuple[str, float]]:
                 yield f"{body[: match.start()]}{other}{body[match.end() :]}", 0.35
     directives = list(re.finditer(r"%[a-zA-Z]", body))
     for match in directives:  # date and printf directives
-        for other in "YymdHIMSpjBbAaUswxfgeXo":
-            if match[0][1] != other and len(body) < 40:
-                weight = 0.3 if other.lower() == match[0][1].lower() else 0.12
-                yield f"{body[: match.start() + 1]}{other}{body[match.end() :]}", weight
-    for first, second in zip(directives, directives[1:], strict=False):
+        for letter in "YymdHIMSpjBbAaUswxfgeXo":
+            if match[0][1] != letter and len(body) < 40:
+                weight = 0.3 if letter.lower() == match[0][1].lower() else 0.12
+                yield f"{body[: match.start() + 1]}{letter}{body[match.end() :]}", weight
+    for first, second in pairwise(directives):
         middle = body[first.end() : second.start()]
         swapped = f"{second[0]}{middle}{first[0]}"
         yield f"{body[: first.start()]}{swapped}{body[second.end() :]}", 0.35

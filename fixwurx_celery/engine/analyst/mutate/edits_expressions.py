@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, wrap
+from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced
+from fixwurx_celery.engine.analyst.mutate.precedence import wrap
 from fixwurx_celery.engine.analyst.mutate.source import Source
 
 LONGEST = 40  # longer ingredients are hardly ever what is missing
-Place = cst.Return | cst.Assign | cst.AugAssign | cst.Arg | cst.For | cst.CompFor | cst.Index
 PLACES = (
     cst.Return, cst.Assign, cst.AugAssign, cst.Arg, cst.For, cst.CompFor, cst.Index, cst.Slice,
     cst.Element, cst.Comparison, cst.ComparisonTarget, cst.BinaryOperation, cst.Yield,
@@ -79,9 +79,8 @@ def _is_function_name(source: Source, node: cst.BaseExpression) -> bool:
 def _joined(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
     """Yield sums, differences and products with what is at hand."""
     parent = source.parents.get(node)
-    if isinstance(node, cst.SimpleString | cst.Comparison | cst.BooleanOperation | cst.ListComp):
-        if not isinstance(node, cst.ListComp):
-            return
+    if isinstance(node, cst.SimpleString | cst.Comparison | cst.BooleanOperation):
+        return
     text = source.code(node)
     if text in ("True", "False", "None", "self") or "\n" in text:
         return
@@ -116,11 +115,11 @@ def _joined(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:
         elif isinstance(parent, cst.BinaryOperation) and name in types:
             others.setdefault(f"[{name}]", {"list"})
     for other, expression in scope.expressions.items():
-        if len(other) <= 24 and isinstance(
+        joinable = isinstance(
             expression, cst.Subscript | cst.Attribute | cst.Call | cst.BinaryOperation
-        ):
-            if not _is_function_name(source, expression):
-                others.setdefault(other, None)
+        )
+        if joinable and len(other) <= 24 and not _is_function_name(source, expression):
+            others.setdefault(other, None)
     for other, their in others.items():
         if other == text:
             continue

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced, wrap
+from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced
+from fixwurx_celery.engine.analyst.mutate.precedence import wrap
 from fixwurx_celery.engine.analyst.mutate.source import Source
 
 COMPARISONS: dict[str, dict[str, float]] = {
@@ -67,10 +68,10 @@ def _comparison(source: Source, node: cst.Comparison) -> Iterator[Edit]:
         operator = " ".join(operator.split())
         for other, weight in COMPARISONS.get(operator, {}).items():
             yield spliced(source, span, other, "comparison", weight, target)
-            for end in (left, target.comparator):
-                if isinstance(end, cst.Integer):
-                    for number in (int(end.value, 0) + 1, int(end.value, 0) - 1):
-                        start, stop = source.span(end)
+            for bound in (left, target.comparator):
+                if isinstance(bound, cst.Integer):
+                    for number in (int(bound.value, 0) + 1, int(bound.value, 0) - 1):
+                        start, stop = source.span(bound)
                         first, last = sorted([span, (start, stop)])
                         texts = {span: other, (start, stop): str(number)}
                         middle = source.text[first[1] : last[0]]
@@ -87,11 +88,10 @@ def _comparison(source: Source, node: cst.Comparison) -> Iterator[Edit]:
             yield replaced(source, node, text, "operands swapped", 0.15)
         left = target.comparator
     if len(node.comparisons) > 1:
-        first = node.comparisons[0]
-        end = source.outer_span(first)[1]
-        start = source.outer_span(node.left)[0]
+        head = node.comparisons[0]
+        start, end = source.outer_span(node.left)[0], source.outer_span(head)[1]
         yield replaced(source, node, source.text[start:end], "chained comparison", 0.25)
-        rest = source.text[source.outer_span(first.comparator)[0] : source.span(node)[1]]
+        rest = source.text[source.outer_span(head.comparator)[0] : source.span(node)[1]]
         yield replaced(source, node, rest, "chained comparison", 0.25)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced, wrap
+from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced
+from fixwurx_celery.engine.analyst.mutate.precedence import wrap
 from fixwurx_celery.engine.analyst.mutate.source import Source
 
 

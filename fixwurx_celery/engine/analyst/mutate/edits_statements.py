@@ -1,14 +1,19 @@
-"""Statements missing, too many, in the wrong order or block; returns, yields, jumps, guards."""
+"""Statements that are missing or the wrong ones: guards, returns, yields, jumps, updates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
+from fixwurx_celery.engine.analyst.mutate.blocks import (
+    Statement,
+    function_of,
+    lines_of,
+    loop_of,
+)
 from fixwurx_celery.engine.analyst.mutate.edit import Edit, replaced, spliced
 from fixwurx_celery.engine.analyst.mutate.ingredients import conditions, results, statements
-from fixwurx_celery.engine.analyst.mutate.source import Source, Span
+from fixwurx_celery.engine.analyst.mutate.source import Source
 
-Statement = cst.BaseStatement | cst.SimpleStatementLine
 INSERTED_MAX = 250  # per place: the likeliest of what the function's names allow
 GUARDS_MAX = 300
 
@@ -18,7 +23,7 @@ def edits(source: Source) -> Iterator[Edit]:
     for node in source.nodes:
         match node:
             case cst.IndentedBlock():
-                yield from _block(source, node)
+                yield from _inserted(source, node)
             case cst.Return():
                 yield from _return(source, node)
             case cst.Yield():
@@ -45,154 +50,16 @@ def edits(source: Source) -> Iterator[Edit]:
                 pass
 
 
-def _lines_of(source: Source, node: cst.CSTNode) -> Span:
-    """Return the whole lines of a statement, with the line break behind them."""
-    start, end = source.span(node)
-    start = source.text.rfind("\n", 0, start) + 1
-    end = source.text.find("\n", end)
-    return start, (len(source.text) if end < 0 else end + 1)
-
-
-def _indented(text: str, old: str, new: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(new + line[len(old) :] if line.startswith(old) else line for line in lines)
-
-
-def _function_of(source: Source, node: cst.CSTNode) -> cst.FunctionDef | None:
-    at: cst.CSTNode | None = node
-    while at is not None and not isinstance(at, cst.FunctionDef):
-        at = source.parents.get(at)
-    return at
-
-
-def _loop_of(source: Source, node: cst.CSTNode) -> cst.CSTNode | None:
-    at: cst.CSTNode | None = node
-    while at is not None and not isinstance(at, cst.FunctionDef | cst.For | cst.While):
-        at = source.parents.get(at)
-    return None if isinstance(at, cst.FunctionDef) else at
-
-
-def _block(source: Source, block: cst.IndentedBlock) -> Iterator[Edit]:
+def _inserted(source: Source, block: cst.IndentedBlock) -> Iterator[Edit]:
+    """Yield statements and guards at every place of a block."""
     body = [item for item in block.body if source.lines(item)]
-    if not body or _function_of(source, block) is None:
+    if not body or function_of(source, block) is None:
         return
-    spans = [_lines_of(source, item) for item in body]
+    spans = [lines_of(source, item) for item in body]
     indent = source.indent(source.span(body[0])[0])
     unit = source.module.default_indent
-    for index, item in enumerate(body):
-        start, end = spans[index]
-        yield from _dropped(source, body, index, (start, end), indent)
-        if index + 1 < len(body):
-            after = spans[index + 1]
-            middle = source.text[end : after[0]]
-            first, second = source.text[start:end], source.text[after[0] : after[1]]
-            new = f"{second}{middle}{first}"
-            at = body[index + 1] if isinstance(item, cst.FunctionDef) else item
-            yield spliced(source, (start, after[1]), new, "statements swapped", 0.35, at)
-            inner = _last_block(item)
-            if inner is not None and inner.body:
-                deeper = source.indent(source.span(inner.body[-1])[0])
-                text = _indented(second, indent, deeper)
-                yield spliced(source, after, text, "moved into block", 0.45, body[index + 1])
-                nested = _last_block(inner.body[-1])
-                if nested is not None and nested.body:
-                    deeper = source.indent(source.span(nested.body[-1])[0])
-                    text = _indented(second, indent, deeper)
-                    yield spliced(source, after, text, "moved into block", 0.25, body[index + 1])
-        yield from _unconditional(source, item, (start, end), indent)
-    yield from _moved_out(source, block, body, spans, indent, unit)
-    yield from _inserted(source, block, body, spans, indent, unit)
-
-
-def _last_block(node: cst.CSTNode) -> cst.IndentedBlock | None:
-    """Return the block whose end is the end of `node`."""
-    if not isinstance(node, cst.If | cst.For | cst.While | cst.With):
-        return None
-    last: cst.CSTNode = node
-    while getattr(last, "orelse", None) is not None:
-        last = last.orelse  # type: ignore[attr-defined]
-    inner = getattr(last, "body", None)
-    return inner if isinstance(inner, cst.IndentedBlock) else None
-
-
-def _dropped(
-    source: Source, body: Sequence[Statement], index: int, span: Span, indent: str
-) -> Iterator[Edit]:
-    item = body[index]
-    new = f"{indent}pass\n" if len(body) == 1 else ""
-    simple = isinstance(item, cst.SimpleStatementLine)
-    if simple:
-        small = item.body[0]
-        if isinstance(small, cst.Import | cst.ImportFrom | cst.Global | cst.Nonlocal | cst.Pass):
-            return
-        if isinstance(small, cst.Expr) and isinstance(small.value, cst.SimpleString):
-            return
-        weight = 0.25 if isinstance(small, cst.Return) else 0.45
-        yield spliced(source, span, new, "statement dropped", weight, item)
-    elif isinstance(item, cst.If):
-        yield spliced(source, span, new, "statement dropped", 0.35, item)
-    elif isinstance(item, cst.For | cst.While):
-        yield spliced(source, span, new, "statement dropped", 0.1, item)
-
-
-def _unconditional(source: Source, item: Statement, span: Span, indent: str) -> Iterator[Edit]:
-    """Yield a block without its condition or loop."""
-    if not isinstance(item, cst.If | cst.For | cst.While) or item.orelse is not None:
-        return
-    if not isinstance(item.body, cst.IndentedBlock) or not item.body.body:
-        return
-    first = _lines_of(source, item.body.body[0])[0]
-    inner = source.indent(source.span(item.body.body[0])[0])
-    text = _indented(source.text[first : span[1]], inner, indent)
-    yield spliced(source, span, text, "condition dropped", 0.2, item)
-
-
-def _moved_out(
-    source: Source,
-    block: cst.IndentedBlock,
-    body: Sequence[Statement],
-    spans: Sequence[Span],
-    indent: str,
-    unit: str,
-) -> Iterator[Edit]:
-    parent = source.parents.get(block)
-    if len(body) < 2 or isinstance(parent, cst.FunctionDef | cst.ClassDef) or parent is None:
-        return
-    outer = source.indent(source.span(parent)[0])
-    last = body[-1]
-    start, end = spans[-1]
-    if getattr(parent, "orelse", None) is None:
-        text = _indented(source.text[start:end], indent, outer)
-        yield spliced(source, (start, end), text, "moved out of block", 0.45, last)
-        above = source.parents.get(source.parents.get(parent, parent), parent)
-        if not isinstance(above, cst.FunctionDef | cst.Module | cst.ClassDef):
-            further = source.indent(source.span(above)[0])
-            text = _indented(source.text[start:end], indent, further)
-            yield spliced(source, (start, end), text, "moved out of block", 0.25, last)
-    # before the loop or condition
-    head = source.text.rfind("\n", 0, source.span(parent)[0]) + 1
-    if isinstance(parent, cst.For | cst.While | cst.If) and not source.text.startswith(
-        "elif", source.span(parent)[0]
-    ):
-        for index in {0, len(body) - 1}:
-            first, final = spans[index]
-            moved = _indented(source.text[first:final], indent, outer)
-            text = moved + source.text[head:first]
-            yield spliced(source, (head, final), text, "moved before block", 0.25, body[index])
-
-
-def _inserted(
-    source: Source,
-    block: cst.IndentedBlock,
-    body: Sequence[Statement],
-    spans: Sequence[Span],
-    indent: str,
-    unit: str,
-) -> Iterator[Edit]:
-    loop = _loop_of(source, block)
-    function = _function_of(source, block)
-    assert function is not None
-    starts_function = source.parents.get(block) is function
+    loop = loop_of(source, block)
+    starts_function = source.parents.get(block) is function_of(source, block)
     starts_loop = isinstance(source.parents.get(block), cst.For | cst.While)
     at_node = body[0]
     scale = 0.32
@@ -270,7 +137,7 @@ def _return(source: Source, node: cst.Return) -> Iterator[Edit]:
         yield spliced(source, span, text, "return dropped", 0.25, node)
     yield spliced(source, span, f"yield {text}", "return made yield", 0.2, node)
     yield spliced(source, span, f"yield from {text}", "return made yield", 0.15, node)
-    if _loop_of(source, node) is not None:
+    if loop_of(source, node) is not None:
         for word in ("continue", "break"):
             yield spliced(source, span, word, "jump", 0.25, node)
 
@@ -327,7 +194,7 @@ def _function(source: Source, node: cst.FunctionDef) -> Iterator[Edit]:
     first = node.body.body[0]
     if scope is None:
         return
-    place = _lines_of(source, first)[0]
+    place = lines_of(source, first)[0]
     indent = source.indent(source.span(first)[0])
     unit = source.module.default_indent
     outer = scope.outer

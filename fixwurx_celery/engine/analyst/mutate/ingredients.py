@@ -27,9 +27,9 @@ def negated(text: str) -> str:
         if word in text and " and " not in text and " or " not in text:
             return text.replace(word, other)
     for word, other in ((" in ", " not in "), (" is ", " is not "), (" == ", " != ")):
-        if text.count(word) == 1 and " and " not in text and " or " not in text:
-            if not text.startswith("not ") and " for " not in text:
-                return text.replace(word, other)
+        plain = not any(part in text for part in (" and ", " or ", " for "))
+        if plain and text.count(word) == 1 and not text.startswith("not "):
+            return text.replace(word, other)
     return text[4:] if text.startswith("not ") and " " not in text[4:] else f"not ({text})"
 
 
@@ -217,7 +217,7 @@ def _statements(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
                 continue
             if others & kinds or "NoneType" in kinds:
                 yield f"{name} = {other}", 0.6
-            if kinds & NUMBERS and others & NUMBERS or kinds & {"str"} and others & {"str"}:
+            if (kinds & NUMBERS and others & NUMBERS) or (kinds & {"str"} and others & {"str"}):
                 yield f"{name} += {other}", 0.5
                 if kinds & NUMBERS:
                     yield f"{name} -= {other}", 0.35
@@ -237,17 +237,16 @@ def _statements(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
             yield text, 0.55 if "self" in text else 0.2
     for name in values:
         for text, expression in scope.expressions.items():
-            if isinstance(expression, cst.Subscript | cst.Attribute | cst.BinaryOperation):
-                if "(" not in text and text != name:
-                    inside = name in text.replace(".", " ").replace("[", " ").split()
-                    yield f"{name} = {text}", 0.45 if inside or name in text else 0.2
+            made = isinstance(expression, cst.Subscript | cst.Attribute | cst.BinaryOperation)
+            if made and "(" not in text and text != name:
+                yield f"{name} = {text}", 0.45 if name in text else 0.2
     for name in scope.params:
         if types.get(name, {"NoneType"}) & {"list", "dict", "set", "str"} and name != "self":
             yield f"{name} = list({name})", 0.5
             yield f"{name} = sorted({name})", 0.4
             yield f"{name} = {name}.copy()", 0.3
     for target in dict.fromkeys(attributes):
-        if target.endswith(")") or target.endswith("]"):
+        if target.endswith((")", "]")):
             continue
         yield f"{target} += 1", 0.7
         yield f"{target} -= 1", 0.6

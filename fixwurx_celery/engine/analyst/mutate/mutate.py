@@ -9,9 +9,9 @@ is returned only when the command passed with it here; it is proven elsewhere, f
 """
 
 import hashlib
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from pathlib import Path
 from time import monotonic
 
 from fixwurx_celery.engine.analyst.base import Candidate, Case
@@ -21,9 +21,10 @@ from fixwurx_celery.engine.analyst.mutate.command_line import parse
 from fixwurx_celery.engine.analyst.mutate.edit import Edit, digest_of, unified_diff
 from fixwurx_celery.engine.analyst.mutate.profile import Profile, measure
 from fixwurx_celery.engine.analyst.mutate.ranking import ranked
+from fixwurx_celery.engine.analyst.mutate.runs import Idle, Run, Runs
 from fixwurx_celery.engine.analyst.mutate.source import Source
 from fixwurx_celery.engine.analyst.mutate.suspects import editable, spread
-from fixwurx_celery.engine.analyst.mutate.warm import Pool, Ran, Run
+from fixwurx_celery.engine.analyst.mutate.warm import Pool
 from fixwurx_celery.engine.base import JSON
 
 STEP_S = 1.0
@@ -49,10 +50,10 @@ class Mutate:
         self._done = 0
         self._overdue: dict[int, None] = {}
         self._survivors: deque[int] = deque(maxlen=REMEMBERED_SURVIVORS)
+        self._again: deque[int] = deque()
         self._seen: set[bytes] = set()
         self._profile = Profile()
-        self._warm: Pool | None = None
-        self._cold: ColdPool | None = None
+        self._runs: Runs = Idle()
         self._pending = 0
         self._found: list[Candidate] = []
         self._deadline = 0.0
@@ -97,10 +98,7 @@ class Mutate:
         self._closed = True
         self._exhausted = True
         self._life.close()
-        if self._warm is not None:
-            self._warm.close()
-        if self._cold is not None:
-            self._cold.close()
+        self._runs.close()
 
     # The life of an analyst; every `yield` gives `step` the chance to return.
 
@@ -119,37 +117,37 @@ class Mutate:
         yield from self._search()
 
     def _measure(self) -> Iterator[None]:
-        case = self._case
+        case, profile = self._case, self._profile
         command = parse(case.reproduce, case.source, case.environment)
-        if command is not None:
-            self._warm = Pool(
-                source=case.source,
-                scratch=_folder(case.scratch / "warm"),
-                command=command,
-                edited=tuple(self._texts),
-                environment=case.environment,
-                count=case.agents,
-                log=case.log,
-            )
-            while not self._warm.ready and not self._warm.refused:
-                self._warm.poll(0.2)
-                yield
-            if not self._warm.refused:
-                seen = case.observation
-                seconds = None if seen is None or seen.timed_out else seen.seconds
-                yield from measure(self._warm, self._profile, seconds=seconds)
-                profile = self._profile
-                if not (profile.failing or profile.uncollected):
-                    self._warm.refused = "no test fails in a warm process"
-            if self._warm.refused:
-                case.log(f"mutate: runs whole commands, because {self._warm.refused}")
-                self._warm.close()
-                self._warm = None
-        if self._warm is None:
-            self._cold = ColdPool(case, tuple(self._texts))
+        if command is None:
+            case.log("mutate: runs whole commands, because this one is not a single pytest run")
+            self._runs = ColdPool(case)
+            return
+        self._runs = warm = Pool(
+            source=case.source,
+            scratch=case.scratch / "warm",
+            command=command,
+            edited=tuple(self._texts),
+            environment=case.environment,
+            count=case.agents,
+            log=case.log,
+        )
+        while not warm.ready and not warm.refused:
+            warm.poll(0.2)
+            yield
+        if not warm.refused:
+            seen = case.observation
+            seconds = None if seen is None or seen.timed_out else seen.seconds
+            yield from measure(warm, profile, seconds=seconds)
+            if not (profile.failing or profile.uncollected):
+                warm.refused = "no test fails in a warm process"
+        if warm.refused:
+            case.log(f"mutate: runs whole commands, because {warm.refused}")
+            warm.close()
+            self._runs = ColdPool(case)
         else:
-            self._warm.preload(self._profile.modules)
-            self._warm.grow()
+            warm.preload(profile.modules)
+            warm.grow()
 
     def _prepare(self) -> Iterator[None]:
         case, profile = self._case, self._profile
@@ -172,6 +170,7 @@ class Mutate:
             source.types = {
                 line: names for (name, line), names in profile.types.items() if name == path
             }
+            source.raised = {line for name, line in profile.raised if name == path}
             suspicion |= spread(source, accused, observed)
             source.keep_lines({line for (name, line), _ in suspicion.items() if name == path})
             found += makers.edits(source)
@@ -198,8 +197,6 @@ class Mutate:
             self._again = deque(i for i in survivors if isinstance(i, int))
         self._case.log(f"mutate: goes on behind the first {self._done} edits")
 
-    _again: deque[int] = deque()
-
     def _search(self) -> Iterator[None]:
         profile = self._profile
         confirm: deque[int] = deque()
@@ -211,7 +208,7 @@ class Mutate:
                 self._again = deque(self._overdue)
                 self._overdue.clear()
             while True:
-                while self._room():
+                while self._runs.room():
                     index = confirm.popleft() if confirm else None
                     whole = index is not None or not staged
                     if index is None:
@@ -221,7 +218,7 @@ class Mutate:
                     self._submit(index, cpu * factor, whole=whole, files=files)
                 if not self._pending:
                     break
-                for (index, whole), ran in self._poll():
+                for (index, whole), ran in self._runs.poll(self._left()):
                     self._pending -= 1
                     if ran.late and factor == 1.0:
                         self._overdue[index] = None
@@ -248,40 +245,23 @@ class Mutate:
             self._settle(index, survived=False)
         return None
 
-    def _room(self) -> int:
-        if self._warm is not None:
-            return self._warm.room()
-        assert self._cold is not None
-        return self._cold.room()
-
     def _submit(self, index: int, cpu: float, *, whole: bool, files: Sequence[str]) -> None:
         edit = self._ranked[index][1]
-        sources = {edit.path: edit.apply(self._texts[edit.path])}
-        self._pending += 1
-        if self._cold is not None:
-            self._cold.submit(sources, (index, True))
-            return
-        assert self._warm is not None
         profile = self._profile
-        failing = (*profile.failing, *profile.hung)
-        expected = (
-            sum(profile.cpu.values()) if whole else sum(profile.cpu.get(t, 0) for t in failing)
-        )
+        tests = profile.cpu if whole else (*profile.failing, *profile.hung)
+        expected = sum(profile.cpu.get(test, 0.0) for test in tests)
         run = Run(
-            sources=sources,
+            sources={edit.path: edit.apply(self._texts[edit.path])},
             targets=() if whole else tuple(files),
             order=profile.order(),
             cpu=cpu,
             wall=1.5 + 3 * cpu + 5 * (expected + profile.collect_cpu),
         )
-        self._warm.submit(run, (index, whole))
+        self._pending += 1
+        self._runs.submit(run, (index, whole))
 
-    def _poll(self) -> list[tuple[tuple[int, bool], Ran]]:
-        left = max(0.0, min(0.25, self._deadline - monotonic()))
-        if self._warm is not None:
-            return self._warm.poll(left)
-        assert self._cold is not None
-        return self._cold.poll(left)
+    def _left(self) -> float:
+        return max(0.0, min(0.25, self._deadline - monotonic()))
 
     def _settle(self, index: int, *, survived: bool) -> None:
         self._settled.add(index)
@@ -301,16 +281,13 @@ class Mutate:
             )
 
 
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def _compiles(text: str) -> bool:
     if len(text) > COMPILED_CHARS:
         return True
     try:
-        compile(text, "<edit>", "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<edit>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from fixwurx_celery.engine.analyst.mutate.warm import Pool, Ran, Run
+from fixwurx_celery.engine.analyst.mutate.runs import Ran, Run
+from fixwurx_celery.engine.analyst.mutate.warm import Pool
 
 HUNG_MAX = 2  # tests that hang cost their whole limit; the others are told apart without them
 HUNG_CPU_S = 1.0  # a test of a small program that takes longer is taken to hang

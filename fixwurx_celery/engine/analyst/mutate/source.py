@@ -1,9 +1,7 @@
 """A source file as the edit makers see it: syntax tree, positions, scopes and ingredients."""
 
-import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
@@ -64,6 +62,7 @@ class Source:
         self.calls: dict[str, None] = {}
         self.attribute_owners: dict[str, dict[str, None]] = {}
         self._functions: dict[str, cst.CSTNode] | None = None
+        self.raised: set[int] = set()
         self.types: dict[int, dict[str, set[str]]] = {}
         self._walk(self.module, self.top)
         self._collect()
@@ -124,9 +123,7 @@ class Source:
                 text = self.code(node)
                 if "\n" not in text and len(text) <= 60:
                     scope.expressions.setdefault(text, node)
-            if isinstance(node, cst.If | cst.While):
-                self._condition(scope, node.test)
-            elif isinstance(node, cst.IfExp | cst.CompIf):
+            if isinstance(node, cst.If | cst.While | cst.IfExp | cst.CompIf):
                 self._condition(scope, node.test)
             elif isinstance(node, cst.SimpleStatementLine) and len(node.body) == 1:
                 text = self.code(node.body[0])
@@ -194,45 +191,6 @@ class Source:
             for name in self.scopes[node].visible()
             if name not in ("self", "cls") and (name not in types or types[name] & kinds)
         ]
-
-    def unused(self) -> dict[Scope, set[str]]:
-        """Return the names of each function that are bound and never read: what forgot them?"""
-        read: set[tuple[Scope, str]] = set()
-        for node, scope in self.scopes.items():
-            if isinstance(node, cst.Name) and self.is_load(node):
-                at: Scope | None = scope
-                while at is not None:
-                    read.add((at, node.value))
-                    at = at.outer
-        return {
-            scope: {n for n in scope.names if (scope, n) not in read and n not in ("_", "self")}
-            for scope in set(self.scopes.values())
-            if scope.outer is not None and not scope.is_class
-        }
-
-    def stale(self) -> dict[Scope, set[str]]:
-        """Return the names that are given a literal once and never changed: what should do so?"""
-        bound: dict[tuple[Scope, str], list[cst.CSTNode]] = {}
-        changed: set[str] = set()
-        for node, scope in self.scopes.items():
-            if isinstance(node, cst.Name) and self.is_store(node):
-                bound.setdefault((scope, node.value), []).append(node)
-            elif isinstance(node, cst.Attribute) and isinstance(node.value, cst.Name):
-                if isinstance(self.parents.get(node), cst.Call) or self.is_store(node):
-                    changed.add(node.value.value)
-            elif isinstance(node, cst.Subscript) and isinstance(node.value, cst.Name):
-                if self.is_store(node):
-                    changed.add(node.value.value)
-        found: dict[Scope, set[str]] = {}
-        for (scope, name), nodes in bound.items():
-            value = getattr(self.statement(nodes[0]), "value", None)
-            literal = isinstance(
-                value, cst.Integer | cst.List | cst.Dict | cst.SimpleString | cst.Name | cst.Call
-            )
-            if len(nodes) == 1 and name not in changed and literal and scope.outer is not None:
-                if isinstance(self.statement(nodes[0]), cst.Assign):
-                    found.setdefault(scope, set()).add(name)
-        return found
 
     # Where nodes are.
 
@@ -335,48 +293,3 @@ class Source:
         start = self.text.rfind("\n", 0, offset) + 1
         line = self.text[start : offset + 1]
         return line[: len(line) - len(line.lstrip())] if line.strip() else line[:-1]
-
-
-ATOM = 9
-
-
-@lru_cache(maxsize=20_000)
-def tightness(text: str) -> int:
-    """Return how tightly the outermost operator of `text` binds; `ATOM` where there is none."""
-    try:
-        node = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError):
-        return 0
-    if text.startswith("(") and _closes_at_end(text):
-        return ATOM
-    match node:
-        case ast.Tuple() | ast.Yield() | ast.YieldFrom() | ast.Starred():
-            return 0
-        case ast.Lambda() | ast.IfExp() | ast.NamedExpr():
-            return 1
-        case ast.BoolOp():
-            return 2 if isinstance(node.op, ast.Or) else 3
-        case ast.UnaryOp() if isinstance(node.op, ast.Not):
-            return 4
-        case ast.Compare():
-            return 5
-        case ast.BinOp():
-            return 6
-        case ast.UnaryOp() | ast.Await():
-            return 7
-        case _:
-            return ATOM
-
-
-def is_atomic(text: str) -> bool:
-    """Whether `text` can stand next to any operator without parentheses around it."""
-    return tightness(text) == ATOM
-
-
-def _closes_at_end(text: str) -> bool:
-    depth = 0
-    for index, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if depth == 0:
-            return index == len(text) - 1
-    return False

@@ -32,7 +32,7 @@ def editable(case: Case) -> tuple[str, ...]:
     """Return the files to edit: those the manifest names, else those the failure touched."""
     observed = case.observation.files if case.observation else ()
     if case.files:
-        every = [path for path in _tree(case.source)]
+        every = list(_tree(case.source))
         found = [path for path in every if any(_matches(path, glob) for glob in case.files)]
         place = {path: index for index, path in enumerate(observed)}
         found.sort(key=lambda path: (place.get(path, len(place)), path))
@@ -85,8 +85,9 @@ def spread(
         if source.scopes[node].outer is None or source.scopes[node].is_class:
             for line in lines:
                 own[line] = max(own.get(line, 0.0), OUTSIDE_TESTS * top)
-    for node in source.of(cst.FunctionDef):
-        assert isinstance(node, cst.FunctionDef)
+    for node in source.nodes:
+        if not isinstance(node, cst.FunctionDef):
+            continue
         body = max((own.get(line, 0.0) for line in source.lines(node.body)), default=0.0)
         for line in range(source.line(node), source.line(node.body)):
             own[line] = max(own.get(line, 0.0), SIGNATURE * body)

@@ -11,51 +11,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fixwurx_celery.engine.analyst.mutate.command_line import PytestCommand
+from fixwurx_celery.engine.analyst.mutate.runs import NOT_COPIED, Ran, Run
 
 HOST_SCRIPT = Path(__file__).with_name("warm_host.py")
 LEVELS = ("late", "early", "bare")
 START_DEADLINE_S = 30.0  # importing pytest and a large conftest on a loaded machine
 QUEUED_PER_HOST = 2  # one running and one waiting, so that a host is not idle between steps
+LONGEST_TMPDIR = 60  # a socket's path holds 107 bytes, and pytest adds 40 of its own
 MEMORY_BYTES = 2 << 30  # what one run may add; an endless append ends here
-NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".hg", "__pycache__", "*.pyc", ".venv", "venv", "node_modules", ".pytest_cache", ".tox"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What one forked child is asked to do; limits are seconds, `cpu` holds for each test."""
-
-    sources: Mapping[str, str] = field(default_factory=dict)
-    targets: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    only: bool = False
-    sweep: bool = False
-    trace: bool = False
-    write_bytecode: bool = False
-    cpu: float
-    wall: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What became of a run; `late` means that it was killed for its limits."""
-
-    verdict: str
-    late: bool
-    seconds: float
-    says: Sequence[Mapping[str, Any]]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every test asked for ran and passed, up to the end of the session."""
-        return self.verdict == "pass" and not self.late
 
 
 class Host:
@@ -78,15 +45,16 @@ class Host:
         self.started = 0.0
         self.process: subprocess.Popen[bytes] | None = None
         self.root = home / "tree"
-        temporary = home / "tmp"
-        temporary.mkdir(parents=True)
+        self.temporary = home / "tmp"
+        self.temporary.mkdir(parents=True)
         shutil.copytree(source, self.root, symlinks=True, ignore=NOT_COPIED)
         self.environment = {
             **environment,
             **command.environment,
-            "TMPDIR": str(temporary),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        if len(str(self.temporary)) <= LONGEST_TMPDIR:
+            self.environment["TMPDIR"] = str(self.temporary)
 
     def start(self, level: str) -> None:
         """Start the process, or start it again at another level."""
@@ -105,6 +73,7 @@ class Host:
             ],
             "edited": list(self.edited),
             "level": level,
+            "temporary": str(self.temporary),
             "parent": os.getpid(),
             "memory": MEMORY_BYTES,
         }
@@ -136,14 +105,14 @@ class Host:
 
     def fileno(self) -> int:
         """Return the descriptor that replies arrive on."""
-        assert self.process is not None
-        assert self.process.stdout is not None
+        if self.process is None or self.process.stdout is None:
+            return -1
         return self.process.stdout.fileno()
 
     def send(self, **fields: Any) -> bool:
         """Send one request; False when the process is gone."""
-        assert self.process is not None
-        assert self.process.stdin is not None
+        if self.process is None or self.process.stdin is None:
+            return False
         try:
             self.process.stdin.write(json.dumps(fields).encode() + b"\n")
             self.process.stdin.flush()

@@ -58,6 +58,7 @@ class Host:
         self.request: dict[str, Any] = {}
 
     def reply(self, **fields: Any) -> None:
+        """Tell the owner something."""
         data = json.dumps(fields).encode() + b"\n"
         while data:
             data = data[os.write(self.replies, data) :]
@@ -86,7 +87,7 @@ class Host:
                     os._exit(0)
                 self.buffer += chunk
             line, self.buffer = self.buffer.split(b"\n", 1)
-            request = json.loads(line)
+            request: dict[str, Any] = json.loads(line)
             if request["op"] == "preload":
                 self.preload(request["modules"])
                 continue
@@ -115,26 +116,28 @@ class Host:
         gc.freeze()
 
     def install(self, sources: dict[str, str]) -> None:
+        """Write the sources of a run, and see to it that no stale bytecode hides them."""
         for name, text in sources.items():
             path = self.root / name
             self.originals.setdefault(path, path.read_bytes())
             path.write_bytes(text.encode())
         for name in self.spec["edited"]:
             with contextlib.suppress(OSError, ValueError):
-                os.unlink(importlib.util.cache_from_source(str(self.root / name)))
+                Path(importlib.util.cache_from_source(str(self.root / name))).unlink()
 
     def restore(self) -> None:
+        """Put the original sources back, and empty the folder of temporary files."""
         for path, data in self.originals.items():
             path.write_bytes(data)
         self.originals.clear()
-        temporary = os.environ.get("TMPDIR")
-        if temporary and os.path.isdir(temporary):
-            for entry in os.listdir(temporary):
-                shutil.rmtree(os.path.join(temporary, entry), ignore_errors=True)
-                with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(temporary, entry))
+        for entry in Path(self.spec["temporary"]).iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
     def become_child(self, request: dict[str, Any], parent: int) -> None:
+        """Leave the group of the server, close its pipes, and take on limits."""
         self.request = request
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
@@ -146,8 +149,8 @@ class Host:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        with open("/proc/self/statm") as file:
-            wanted = int(file.read().split()[0]) * resource.getpagesize() + self.spec["memory"]
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        wanted = pages * resource.getpagesize() + self.spec["memory"]
         resource.setrlimit(
             resource.RLIMIT_AS,
             (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard),
@@ -195,122 +198,25 @@ class Host:
     # What a child does.
 
     def say(self, **fields: Any) -> None:
+        """Tell the server something, from a child."""
         os.write(self.pipe, json.dumps(fields).encode() + b"\n")
 
     def leave(self, verdict: str, **fields: Any) -> NoReturn:
+        """End the child at once; what its tests left open dies with its process group."""
         self.say(verdict=verdict, **fields)
         os._exit(0)
 
 
-class Reporter:
-    """The pytest plugin: forks inside collection (late), orders tests, stops at the first fall."""
-
-    def __init__(self, host: Host, pytest: Any, *, late: bool) -> None:
-        self.host = host
-        self.late = late
-        self.tracer: Any = None
-        hook = pytest.hookimpl
-        cls = type(self)
-        for name, options in {
-            "pytest_collection": {"tryfirst": True},
-            "pytest_collection_modifyitems": {"trylast": True},
-            "pytest_runtest_protocol": {"hookwrapper": True, "tryfirst": True},
-            "pytest_runtest_makereport": {"hookwrapper": True},
-            "pytest_sessionfinish": {"hookwrapper": True, "tryfirst": True},
-        }.items():
-            hook(**options)(getattr(cls, name))
-
-    def pytest_collection(self, session: Any) -> None:
-        if self.late:
-            self.host.serve()
-        request = self.host.request
-        if request["targets"]:
-            session.config.args = list(request["targets"])
-        if request["trace"]:
-            tracer = importlib.util.spec_from_file_location(
-                "_warm_trace", Path(__file__).with_name("warm_trace.py")
-            )
-            assert tracer is not None and tracer.loader is not None
-            module = importlib.util.module_from_spec(tracer)
-            tracer.loader.exec_module(module)
-            self.tracer = module.Tracer(self.host)
-
-    def pytest_collectreport(self, report: Any) -> None:
-        if report.failed and not self.host.request["sweep"]:
-            self.host.leave("fail", test=report.nodeid, phase="collect")
-        if report.failed:
-            self.host.say(uncollected=report.nodeid)
-
-    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
-        if self.host.request["sweep"]:
-            self.host.say(collected=time.process_time())
-        skipped = set(self.host.request["skipped"])
-        items[:] = [item for item in items if item.nodeid not in skipped]
-        order = self.host.request["order"]
-        if order:
-            place = {name: index for index, name in enumerate(order)}
-            chosen = [item for item in items if item.nodeid in place]
-            rest = [item for item in items if item.nodeid not in place]
-            chosen.sort(key=lambda item: place[item.nodeid])
-            if self.host.request["only"]:
-                rest = []
-            items[:] = chosen + rest
-
-    def pytest_runtest_protocol(self, item: Any) -> Any:
-        self.host.arm()
-        if self.host.request["sweep"]:
-            self.host.say(begin=item.nodeid)
-        started, cpu = time.perf_counter(), time.process_time()
-        if self.tracer:
-            self.tracer.begin(item.nodeid)
-        yield
-        if self.tracer:
-            self.tracer.end()
-        if self.host.request["sweep"]:
-            self.host.say(
-                end=item.nodeid,
-                seconds=time.perf_counter() - started,
-                cpu=time.process_time() - cpu,
-            )
-
-    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
-        if self.tracer:
-            self.tracer.stop()
-            self.tracer.raised(call.excinfo)
-        if call.excinfo is not None and not self.host.request["sweep"] and self.is_plain(item):
-            # building the report of a failure can cost more than the test
-            kind = {cls.__name__ for cls in type(call.excinfo.value).__mro__}
-            if not kind & {"OutcomeException", "SkipTest", "Exit"}:
-                self.host.leave("fail", test=item.nodeid, phase=call.when)
-        yield
-        if self.tracer:
-            self.tracer.start()
-
-    @staticmethod
-    def is_plain(item: Any) -> bool:
-        """Whether an exception in this test can only mean failure."""
-        return type(item).__name__ == "Function" and item.get_closest_marker("xfail") is None
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.failed:
-            if not self.host.request["sweep"]:
-                self.host.leave("fail", test=report.nodeid, phase=report.when)
-            self.host.say(failed=report.nodeid, phase=report.when)
-
-    def pytest_internalerror(self) -> None:
-        self.host.leave("fail", phase="internal")
-
-    def pytest_sessionfinish(self, session: Any) -> Any:
-        yield
-        if self.host.request["sweep"]:
-            outside = [
-                name
-                for name, module in list(sys.modules.items())
-                if isinstance(file := getattr(module, "__file__", None), str)
-                and not os.path.realpath(file).startswith(str(self.host.root) + os.sep)
-            ]
-            self.host.say(modules=outside)
-        self.host.leave("pass" if session.exitstatus == 0 else "fail", phase="session")
+def beside(name: str) -> Any:
+    """Return a module that lies next to this file, which is on no search path."""
+    spec = importlib.util.spec_from_file_location(
+        f"_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main() -> None:
@@ -338,7 +244,8 @@ def main() -> None:
     if level == "early":
         importlib.import_module("_pytest.assertion.rewrite")
         host.serve()
-    code = pytest.main(spec["args"], plugins=[Reporter(host, pytest, late=level == "late")])
+    plugin = beside("warm_reporter").Reporter(host, pytest, beside, late=level == "late")
+    code = pytest.main(spec["args"], plugins=[plugin])
     if host.request:
         host.leave("fail", phase="main", code=int(code))
     host.reply(event="refused", code=int(code))
