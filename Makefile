@@ -41,7 +41,8 @@ bench: $(VENV)/.dev ## Measure, against plain Celery too, into bench/RESULTS.md
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python -m fixwurx_celery.store.keys > docs/redis-keys.md
-	$(BIN)/python -m fixwurx_celery.settings > docs/configuration.md
+	$(BIN)/python -m fixwurx_celery.cli.reference > docs/cli.md
+	$(BIN)/python -m fixwurx_celery.cli.reference settings > docs/configuration.md
 
 up: $(VENV)/.demo ## Keep a cluster running in this terminal
 	$(BIN)/fixwurx-celery up

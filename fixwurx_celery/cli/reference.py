@@ -1,12 +1,18 @@
-"""Writes docs/cli.md from the commands themselves: `python -m fixwurx_celery.cli.reference`."""
+"""Writes two pages of docs/ from the code itself.
 
+`python -m fixwurx_celery.cli.reference` is docs/cli.md, and with `settings` docs/configuration.md.
+"""
+
+import sys
 from collections.abc import Iterator
+from dataclasses import fields
 
 import click
 
 from fixwurx_celery.cli import cli
+from fixwurx_celery.settings import Settings
 
-__all__ = ["commands", "reference"]
+__all__ = ["commands", "reference", "settings_page"]
 
 HEAD = """\
 # Command line
@@ -56,5 +62,31 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+SETTINGS_HEAD = """\
+# Settings
+
+<!-- Written by `make docs` from the code; do not edit. -->
+
+Every process of a cluster reads the same environment variables; there is no file. `fixwurx-celery
+config show` says what this shell would give them, `config check` whether that is right: every problem
+at once. Durations are in seconds.
+
+| variable | default | bounds | meaning |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """Every setting with its variable, default, bounds and meaning."""
+    bounds = {field.metadata["env"]: field.metadata for field in fields(Settings)}
+    rows = []
+    for entry in Settings().describe():
+        low, high = bounds[entry["variable"]]["low"], bounds[entry["variable"]]["high"]
+        between = "" if low is None else f"{low:g} – {high:g}"
+        default = f"`{entry['default']}`" if entry["default"] else "(empty)"
+        rows.append(f"| `{entry['variable']}` | {default} | {between} | {entry['meaning']} |\n")
+    return SETTINGS_HEAD + "".join(rows)
+
+
 if __name__ == "__main__":
-    click.echo(reference(), nl=False)
+    click.echo(settings_page() if sys.argv[1:] == ["settings"] else reference(), nl=False)

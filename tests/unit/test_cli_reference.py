@@ -1,11 +1,12 @@
-"""Help gives each command an example and each option its variable; docs/cli.md is what it says."""
+"""Help gives each command an example and each option its variable; docs/cli.md is what it says, as
+docs/configuration.md is what the settings say."""
 
 from pathlib import Path
 
 import click
 import pytest
 
-from fixwurx_celery.cli.reference import commands, reference
+from fixwurx_celery.cli.reference import commands, reference, settings_page
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {context.command_path: context for context in commands()}
@@ -38,3 +39,9 @@ def test_the_written_page_is_up_to_date() -> None:
     written = (ROOT / "docs/cli.md").read_text("utf-8")
 
     assert written == reference(), "docs/cli.md is stale: run `make docs`"
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    assert written == settings_page(), "docs/configuration.md is stale: run `make docs`"
