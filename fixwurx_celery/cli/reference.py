@@ -68,8 +68,8 @@ SETTINGS_HEAD = """\
 <!-- Written by `make docs` from the code; do not edit. -->
 
 Every process of a cluster reads the same environment variables; there is no file. `fixwurx-celery
-config show` says what this shell would give them, `config check` whether that is right: every problem
-at once. Durations are in seconds.
+config show` says what this shell would give them, `config check` whether that is right: every
+problem at once. Durations are in seconds.
 
 | variable | default | bounds | meaning |
 |---|---|---|---|
