@@ -21,7 +21,7 @@ def observed(found: dict[str, Any]) -> dict[str, Any]:
     """The dump, in the model's terms."""
     seen: dict[str, Any] = {}
     for key, value in found.items():
-        kind, _, name = key.partition(":")
+        kind = key.partition(":")[0]
         match kind:
             case "bug":
                 seen[key] = _bug(value)

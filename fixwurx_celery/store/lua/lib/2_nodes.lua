@@ -73,7 +73,7 @@ local function heal(node, factor)
   elseif factor > 1 then
     health = math.min(1, health + 0.1)
   end
-  redis.call('HSET', node_key(node), 'health', string.format('%.4f', health),
+  redis.call('HSET', node_key(node), 'health', string.format('%.6f', health),
     'health_at', int(now_ms))
 end
 
