@@ -108,6 +108,7 @@ def read_json_lines(name: str, text: str) -> list[Located]:
 # -- YAML ------------------------------------------------------------------------------------
 
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+BOOLEANS: Final = {"true": True, "false": False}
 PLAIN: Final = "tag:yaml.org,2002:"
 
 
@@ -163,7 +164,8 @@ class _Plain:
         self._scalars: Mapping[str, Callable[[yaml.ScalarNode], Any]] = {
             "str": lambda node: node.value,
             "null": lambda _: None,
-            "bool": constructor.construct_yaml_bool,
+            # A folder called `no` is no boolean.
+            "bool": lambda node: BOOLEANS.get(node.value.lower(), node.value),
             "int": lambda node: YamlInt(constructor.construct_yaml_int(node), node.value),
             "float": constructor.construct_yaml_float,
         }

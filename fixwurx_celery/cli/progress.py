@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fixwurx_celery.cli.table import clean
 
-__all__ = ["BugView", "Progress", "RunView", "open_progress"]
+__all__ = ["BugView", "Progress", "RunView", "about", "counted", "duration", "open_progress"]
 
 SUMMARY_EVERY_S: Final = 30.0
 STYLES: Final[Mapping[str, str]] = {
@@ -72,11 +72,11 @@ class Progress(Protocol):
         """Nothing more follows."""
 
 
-def open_progress() -> Progress:
-    """Live on a terminal, sparse lines elsewhere."""
+def open_progress(bug_ids: Sequence[str]) -> Progress:
+    """Live on a terminal, sparse lines elsewhere; `bug_ids` are all that it will have to show."""
     console = Console(stderr=True, highlight=False, soft_wrap=False)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveProgress(console)
+        return LiveProgress(console, max(map(len, bug_ids), default=0))
     return LineProgress()
 
 
@@ -87,6 +87,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 bug`, `2 bugs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def about(line: Mapping[str, Any]) -> str:
@@ -147,8 +152,8 @@ class LineProgress:
 class LiveProgress:
     """Ended bugs scroll up; below them a line for each bug on a node, and a summary."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, longest_id: int) -> None:
+        self._console, self._longest_id = console, longest_id
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -200,8 +205,8 @@ class LiveProgress:
         self._live.stop()
 
     def _fit(self, bug_id: str) -> str:
-        width = min(40, max(12, self._console.width // 3))
-        return f"{bug_id[: width - 1]}…" if len(bug_id) > width else bug_id.ljust(min(width, 24))
+        width = min(self._longest_id, max(12, self._console.width * 2 // 5))
+        return f"{bug_id[: width - 1]}…" if len(bug_id) > width else bug_id.ljust(width)
 
     def _line(self, parts: Sequence[tuple[str, str]]) -> Text:
         line = Text.assemble(*parts, no_wrap=True, overflow="ellipsis")

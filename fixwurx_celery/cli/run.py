@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from fixwurx_celery.cli.options import examples, option
+from fixwurx_celery.cli.progress import RunView, counted, open_progress
 from fixwurx_celery.errors import FixwurxError, InputError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 
@@ -113,7 +114,13 @@ def run(
 
     settings = Settings.from_environment()
     plan = None if settings.redis_url else NodePlan(settings, nodes, node_specs)
-    if plan is None and (nodes or node_specs):
+    context = click.get_current_context()
+    typed = [
+        name
+        for name in ("nodes", "node_specs")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if plan is None and typed:
         raise InputError(
             [
                 "--nodes and --node are for an embedded cluster, but FIXWURX_REDIS_URL names a "
@@ -228,7 +235,6 @@ class Job:
         from fixwurx_celery.artifacts import open_artifacts
         from fixwurx_celery.cli.connection import reach
         from fixwurx_celery.cli.following import Following, check_cluster
-        from fixwurx_celery.cli.progress import RunView, open_progress
         from fixwurx_celery.cluster import Connection
 
         packed = self._packed()
@@ -242,7 +248,7 @@ class Job:
             self._say_what(todo, len(packed), settings)
             for warning in warnings:
                 click.echo(f"warning: {warning}", err=True)
-            progress = open_progress()
+            progress = open_progress([each.bug.id for each in todo])
             try:
                 following = Following(
                     connection=connection,
@@ -260,25 +266,26 @@ class Job:
             finally:
                 progress.close()
             if is_detached:
+                left = counted(len(following.open), "bug")
+                verb, them = ("goes", "it") if len(following.open) == 1 else ("go", "them")
                 click.echo(
-                    f"{len(following.open)} bugs go on without this command; take them up again "
-                    f"with: {self.resume}",
+                    f"{left} {verb} on without this command; take {them} up again with: "
+                    f"{self.resume}",
                     err=True,
                 )
-                return 130
+                return 128 + self.stops[-1]
         return self._conclude(following, packed)
 
     def _say_what(self, todo: "Sequence[Packed]", total: int, settings: Settings) -> None:
-        done = f" ({total - len(todo)} more are answered already)" if len(todo) < total else ""
+        done = f" (of {total}; the others are answered already)" if len(todo) < total else ""
         if self.planned is None:
             where = f"the cluster at {without_password(settings.redis_url)}"
         else:
             agents = sum(node.agents for node in self.planned)
-            nodes = f"{len(self.planned)} node{'s' if len(self.planned) > 1 else ''}"
+            nodes = counted(len(self.planned), "node")
             where = f"{nodes} of this machine with {agents} agents"
         click.echo(
-            f"{len(todo)} bug{'s' if len(todo) > 1 else ''}{done} on {where}; "
-            f"results go to {self.results.folder}/",
+            f"{counted(len(todo), 'bug')}{done} on {where}; results go to {self.results.folder}/",
             err=True,
         )
 
@@ -301,9 +308,8 @@ class Job:
                 progress.note(f"{why}: no further bug begins")
                 following.view.stopping = "no further bug begins"
                 following.stop_admitting()
-                stage = 1 if self.stops else 0
             if len(self.stops) > stage:
-                if not self.cancels_on_exit and self.stops[-1] == signal.SIGINT:
+                if not self.cancels_on_exit:
                     return True
                 stage = len(self.stops)
                 if stage == 1:
@@ -316,7 +322,7 @@ class Job:
                     following.cancel_all()
                     deadline = now + CANCEL_DEADLINE_S
             if now > deadline:
-                progress.note(f"{len(following.open)} bugs did not end within their deadline")
+                progress.note(f"no end in time of {counted(len(following.open), 'bug')}")
                 break
         return False
 
@@ -326,7 +332,7 @@ class Job:
             return "--max-time has passed"
         if self.max_failures is not None and following.failures >= self.max_failures:
             self.max_failures = None
-            return f"{following.failures} bugs were not fixed (--max-failures)"
+            return f"{counted(following.failures, 'bug')} not fixed (--max-failures)"
         return ""
 
     def _check_nodes_left(self, following: "Following", lost: set[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from fixwurx_celery.cli.options import examples, option
+from fixwurx_celery.cli.progress import counted
 from fixwurx_celery.errors import ConfigurationError, FixwurxError
 from fixwurx_celery.settings import Settings, without_password
 
@@ -87,10 +88,8 @@ def follow(cluster: "EmbeddedCluster", stops: list[int]) -> None:
                 seen = connection.store.snapshot()
                 is_ready = len(seen.live) >= len(cluster.nodes)
                 if is_ready:
-                    click.echo(
-                        f"{len(seen.live)} nodes with {seen.total_agents} agents are ready; "
-                        "Ctrl-C ends them"
-                    )
+                    nodes = counted(len(seen.live), "node")
+                    click.echo(f"ready: {nodes} with {seen.total_agents} agents; Ctrl-C ends it")
                 elif not is_slow and time.monotonic() - began > SLOW_NODES_S:
                     is_slow = True
                     click.echo(
