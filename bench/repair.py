@@ -128,7 +128,7 @@ def copied(defect: Defect, target: Path) -> Path:
 def run(
     command: Sequence[str], cwd: Path, limit_s: float, temporary: Path
 ) -> tuple[int | None, str, str]:
-    """Exit status (None: over the limit), stdout and stderr; its process group is gone after."""
+    """Exit status (None: over the limit), stdout and stderr; its session is gone after."""
     child = subprocess.Popen(
         command,
         cwd=cwd,
@@ -147,10 +147,10 @@ def run(
         child.send_signal(signal.SIGINT)  # lets the engine end what it has started
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(INTERRUPT_GRACE_S)
-        kill_group(child.pid)
+        kill_session(child.pid)
         out, err = child.communicate()
     finally:
-        kill_group(child.pid)
+        kill_session(child.pid)
     return status, out, err
 
 
@@ -160,10 +160,13 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def kill_group(leader: int) -> None:
-    """End whatever is left of a process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(leader, signal.SIGKILL)
+def kill_session(leader: int) -> None:
+    """End whatever is left of a session, also in groups of its own."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == leader:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def tests_pass(defect: Defect, folder: Path, temporary: Path) -> bool:
@@ -331,6 +334,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="defects at a time")
     parser.add_argument("--check", action="store_true", help="prove the corpus, run no engine")
     options = parser.parse_args()
+    # A shell lets background jobs ignore it, and the engines would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     defects = corpus(options.only)
     with ThreadPoolExecutor(options.jobs) as pool:
         if options.check:
