@@ -75,6 +75,7 @@ class Audit:
         wrong: list[str] = []
         names: set[str] = set()
         lines: set[str] = set()
+        shelves: set[str] = set()
         for name in self._keys():
             kind = key_of(name)
             subject = name.partition(":")[2]
@@ -84,6 +85,10 @@ class Audit:
                 names.add(subject)
             elif name.startswith("line:"):
                 lines.add(subject)
+            elif name.startswith("shelf:"):
+                shelves.add(subject)
+            elif name.startswith("levels:"):
+                shelves.update(f"{subject}:{level}" for level in self._members(name))
             elif name.startswith("artifact:"):
                 continue
             elif kind is None:
@@ -99,9 +104,12 @@ class Audit:
             self.bugs.update(bug_of(seat) for seat in self._members(f"line:{line}"))
         for node in self.nodes:
             self.bugs.update(self.client.hkeys(f"{self.prefix}held:{node}"))
-        return (
-            wrong + self.of_each(self.lines, self.line) + self.of_each(["profiles"], self.profiles)
-        )
+        return [
+            *wrong,
+            *self.of_each(self.lines, self.line),
+            *self.of_each(sorted(shelves), self.shelf),
+            *self.of_each(["profiles"], self.profiles),
+        ]
 
     def _keys(self) -> Iterable[str]:
         keys = self.client.scan_iter(match=f"{self.prefix}*", count=1000)
@@ -139,6 +147,16 @@ class Audit:
         if bool(size) == bool(listed):
             return []
         return [f"line {name} has {size} bugs and is {'' if listed else 'not '}listed"]
+
+    def shelf(self, name: str) -> list[str] | None:
+        """A shelf that has nodes is one of its profile's levels, and only such."""
+        profile, _, free = name.rpartition(":")
+        size, level = self._at_once(
+            ("ZCARD", f"shelf:{name}"), ("ZSCORE", f"levels:{profile}", free)
+        )
+        if (size > 0) == (level is not None):
+            return []
+        return [f"shelf {name} has {size} nodes and is {'not ' if size else ''}a level"]
 
     def profiles(self, _: str) -> list[str] | None:
         """The count of each profile is that of the nodes in service which have it."""

@@ -72,6 +72,13 @@ KEYS = (
         "with its last node",
     ),
     Key(
+        "levels_key",
+        "levels:<profile>",
+        "sorted set",
+        "the numbers of free agents for which that profile has a shelf with nodes on it",
+        "with its last shelf",
+    ),
+    Key(
         "line_key",
         "line:<class>",
         "sorted set",

@@ -178,7 +178,7 @@ def test_response_time_is_measured_from_assignment_to_start(
 def test_a_big_bug_behind_endless_small_ones_starts_within_its_age_limit(
     store: ClusterStore, clock: Clock
 ) -> None:
-    """Small bugs of 10 s each, always more waiting; after 60 s, a node must drain for the big one."""
+    """Small bugs of 10 s each, always more waiting; after 60 s a node drains for the big one."""
     lives = {life.node: life for life in nodes(store, 2)}
     _, given = store.submit([bug(f"small-{i}", priority=5) for i in range(200)])
     store.submit([bug("big", agents=9)])

@@ -23,6 +23,7 @@ local function bug_key(bug) return PREFIX .. 'bug:' .. bug end
 local function node_key(node) return PREFIX .. 'node:' .. node end
 local function held_key(node) return PREFIX .. 'held:' .. node end
 local function shelf_key(shelf) return PREFIX .. 'shelf:' .. shelf end
+local function levels_key(profile) return PREFIX .. 'levels:' .. profile end
 local function line_key(class) return PREFIX .. 'line:' .. class end
 local function log_key(bug, run) return PREFIX .. 'log:' .. bug .. ':' .. run end
 local function took_key(bug) return PREFIX .. 'took:' .. bug end

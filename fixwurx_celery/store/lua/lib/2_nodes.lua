@@ -1,7 +1,8 @@
 -- Nodes: where each stands, and which one a bug takes.
 -- A shelf holds the nodes of one profile (total agents and labels) that have the same number of
 -- free agents. A node is on one shelf or on none, so that a change costs the same however many
--- classes of bugs there are, and a choice compares one head per shelf however many nodes.
+-- classes of bugs there are, and a choice compares one head per shelf however many nodes. Only the
+-- shelves that hold nodes are looked at: `levels` has their numbers of free agents.
 
 local EJECTION_HEALTH = 0.5
 local PROBE_AFTER_MS = 10000
@@ -38,6 +39,14 @@ local function ejected(node, health, bugs, probe_at)
   return false
 end
 
+local function unshelve(node, shelf)
+  redis.call('ZREM', shelf_key(shelf), node)
+  if redis.call('EXISTS', shelf_key(shelf)) == 0 then
+    local profile, free = string.match(shelf, '^(.*):(%d+)$')
+    redis.call('ZREM', levels_key(profile), free)
+  end
+end
+
 -- Puts the node on the shelf where it belongs now. Every change of a node ends with this.
 local function settle(node, by)
   local key = node_key(node)
@@ -52,7 +61,8 @@ local function settle(node, by)
     shelf = f[2] .. ':' .. f[3]
   end
   if old ~= shelf then
-    if old ~= '' then redis.call('ZREM', shelf_key(old), node) end
+    if old ~= '' then unshelve(node, old) end
+    if shelf ~= '' then redis.call('ZADD', levels_key(f[2]), f[3], f[3]) end
     redis.call('HSET', key, 'shelf', shelf)
   end
   if shelf ~= '' then
@@ -88,8 +98,9 @@ local function choose(class, by)
   for _, profile in ipairs(entries) do
     if serves(profile, class) then
       local total = parse(profile).agents
-      for free = need, total do
-        shelves[#shelves + 1] = { key = shelf_key(profile .. ':' .. free), free = free, total = total }
+      for _, free in ipairs(redis.call('ZRANGEBYSCORE', levels_key(profile), need, '+inf')) do
+        local key = shelf_key(profile .. ':' .. free)
+        shelves[#shelves + 1] = { key = key, free = tonumber(free), total = total }
       end
     end
   end

@@ -252,7 +252,7 @@ local function lose(node, charge, reason, state)
   local f = redis.call('HMGET', node_key(node), 'profile', 'shelf', 'kept_for')
   if not f[1] then return end
   redis.call('ZREM', NODES, node)
-  if f[2] ~= '' then redis.call('ZREM', shelf_key(f[2]), node) end
+  if f[2] ~= '' then unshelve(node, f[2]) end
   if f[3] ~= '' then redis.call('HDEL', STARVING, f[3]) end
   redis.call('SREM', EJECTED, node)
   for _, other in ipairs(redis.call('SMEMBERS', EJECTED)) do settle(other) end -- half of fewer
