@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import selectors
+import shutil
 import subprocess
 import sys
 import time
@@ -225,6 +226,8 @@ class EmbeddedCluster:
         if not now:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 guardian.wait(STOP_DEADLINE_S)
+                if self._settings and guardian.returncode:  # it was killed: its processes died too
+                    shutil.rmtree(self._settings.work_dir, ignore_errors=True)
         os.close(self._events)
 
     def __enter__(self) -> "EmbeddedCluster":

@@ -49,6 +49,7 @@ LOOK_AT_LOGS_S: Final = 20.0
 PREFIX: Final = "fw-"
 """Short, because tests open sockets below it, and the path of a socket holds 107 bytes."""
 OWNER: Final = "guardian"
+TEMPORARY: Final = "t"
 
 
 @dataclass(slots=True)
@@ -166,6 +167,8 @@ class Guardian:
                 worker.environment |= {
                     "FIXWURX_REDIS_URL": f"redis://:{self.password}@127.0.0.1:{self.port}/0",
                     "FIXWURX_WORK_DIR": str(self.folder),
+                    # What a killed process leaves in its temporary folder goes with ours.
+                    "TMPDIR": str(self.folder / TEMPORARY),
                 }
                 if not worker.has_run:
                     worker.start_at = now + worker.delay_s
@@ -300,6 +303,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         (folder / OWNER).write_text(identity(os.getpid()) or "")
+        (folder / TEMPORARY).mkdir()
         environment, logs = plan["environment"], Path(plan["logs"])
         guardian = Guardian(
             store=Child(

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.support.commands import Desk, desk
@@ -78,8 +78,9 @@ def test_a_broken_repository_goes_in_and_a_patch_that_applies_comes_out_once(at:
 
     assert first.status == 0, first.err
     assert "1 of 1 fixed" in first.out
-    subprocess.run(["git", "apply", at.out / "gcd.patch"], cwd=repo, check=True)
-    passed = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=repo, check=False)
+    repaired = shutil.copytree(repo, at.folder / "repaired")
+    subprocess.run(["git", "apply", at.out / "gcd.patch"], cwd=repaired, check=True)
+    passed = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=repaired, check=False)
     assert passed.returncode == 0
     (line,) = at.results()
     assert {key: line[key] for key in ("id", "outcome", "patch", "attempts")} == {
@@ -388,9 +389,6 @@ def test_kill_9_of_the_guardian_ends_everything_and_the_command_says_so(at: Desk
     assert ended.status in (1, 3)
     assert "error: " in ended.err
     assert "Traceback" not in ended.err
-    wait_until("all is gone", lambda: not at.commands() or None, within_s=15)
-    with contextlib.suppress(psutil.Error):
-        assert at.run("run", at.bugs(quick("a"))).status == 0
     at.check_nothing_is_left(port)
 
 

@@ -164,16 +164,12 @@ class Desk:
 
     def check_nothing_is_left(self, port: int | None = None) -> None:
         """No process, port or temporary file within the promised time."""
-        wait_until(
-            "every process is gone",
-            lambda: not self.commands() or None,
-            within_s=GONE_WITHIN_S,
-        )
-        wait_until(
-            f"{self.temporary} is empty",
-            lambda: not list(self.temporary.iterdir()),
-            within_s=2,
-        )
+        try:
+            wait_until("all are gone", lambda: not self.processes(), within_s=GONE_WITHIN_S)
+        except AssertionError:
+            assert not self.commands(), f"alive: {self.commands()}"
+        left = sorted(str(path) for path in self.temporary.rglob("*"))
+        assert not left, f"left in {self.temporary}: {left}"
         if port is not None:
             with socket.socket() as probe:
                 assert probe.connect_ex(("127.0.0.1", port)) != 0
