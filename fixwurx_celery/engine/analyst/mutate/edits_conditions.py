@@ -69,6 +69,17 @@ def _condition(
     bounds = _bounds(source, test)
     for clause in bounds:
         yield replaced(source, test, f"{clause} and {bare}", "clause added", 0.6 * scale)
+    truthy = test
+    positive = True
+    if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
+        truthy, positive = test.expression, False
+    if isinstance(truthy, cst.Name | cst.Attribute | cst.Subscript | cst.Call):
+        word = "is not" if positive else "is"
+        subject = source.code(truthy)
+        for other in ("None", *source.top.constants):
+            weight = 0.75 if other == "None" else 0.45
+            yield replaced(source, test, f"{subject} {word} {other}", "truth", weight * scale)
+        yield replaced(source, test, f"{subject} {'!=' if positive else '=='} 0", "truth", 0.2)
     endless = text == "True" and isinstance(at, cst.While)
     simple = not isinstance(test, cst.BooleanOperation)
     for other, weight in conditions(source, at).items():

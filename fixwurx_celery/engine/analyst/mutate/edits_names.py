@@ -153,7 +153,10 @@ def _attribute(source: Source, node: cst.Attribute) -> Iterator[Edit]:
     for other in source.attributes:
         if other == name:
             continue
-        near = other in paired or value in source.attribute_owners.get(other, {})
+        near = other in paired or any(
+            owner == value or owner.split("[")[0] == value.split("[")[0]
+            for owner in source.attribute_owners.get(other, {})
+        )
         text = f"{value}.{other}"
         weight = (0.55 if near else 0.15) + 0.1 * _likeness(other, name)
         yield replaced(source, node, text, "attribute", weight)

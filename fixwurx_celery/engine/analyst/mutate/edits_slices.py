@@ -21,6 +21,8 @@ def edits(source: Source) -> Iterator[Edit]:
                 yield from _range(source, node)
             case _:
                 pass
+        if isinstance(node, cst.Name) and source.is_load(node):
+            yield from _looked_up(source, node)
         if isinstance(
             node,
             cst.Name | cst.Call | cst.Attribute | cst.ListComp | cst.Subscript | cst.List,
@@ -167,6 +169,26 @@ def _range(source: Source, node: cst.Call) -> Iterator[Edit]:
 def wrap_sum(text: str) -> str:
     """Return `text` so that a sum may be continued behind it."""
     return text if " + " in text or " - " in text else wrap(text)
+
+
+def _looked_up(source: Source, node: cst.Name) -> Iterator[Edit]:
+    """Yield the item of a mapping or list that a name may be the key of."""
+    if not isinstance(
+        source.parents.get(node),
+        cst.Return | cst.Assign | cst.Arg | cst.Element | cst.Yield | cst.BinaryOperation,
+    ):
+        return
+    types = source.types_at(node)
+    kinds = types.get(node.value, {"str", "int"})
+    for name in source.scopes[node].visible():
+        owner = types.get(name, {"dict"} if name in source.top.constants else set())
+        if name == node.value:
+            continue
+        if owner & {"dict", "defaultdict", "Counter", "OrderedDict"}:
+            yield replaced(source, node, f"{name}[{node.value}]", "looked up", 0.3)
+            yield replaced(source, node, f"{name}.get({node.value})", "looked up", 0.12)
+        elif owner & {"list", "tuple", "str"} and "int" in kinds:
+            yield replaced(source, node, f"{name}[{node.value}]", "looked up", 0.25)
 
 
 def _sliced(source: Source, node: cst.BaseExpression) -> Iterator[Edit]:

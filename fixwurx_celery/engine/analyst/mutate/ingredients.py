@@ -75,6 +75,13 @@ def _conditions(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
         if kinds & SIZED:
             for text in ("<= 1", "== 1", "> 1", "> 0", "== 0", "< 2"):
                 yield f"len({name}) {text}", 0.4
+    for constant in source.top.constants:
+        for name in names:
+            if name != constant:
+                yield f"{name} in {constant}", 0.3
+                yield f"{name} not in {constant}", 0.3
+                yield f"{name} is {constant}", 0.15
+                yield f"{name} == {constant}", 0.2
     for one, two in permutations(names, 2):
         first, second = types.get(one), types.get(two)
         if first is None or second is None:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Host:
         self.ready = False
         self.buffer = b""
         self.started = 0.0
+        self.runs = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.root = home / "tree"
         self.temporary = home / "tmp"
@@ -182,6 +184,9 @@ class Pool:
         host = min(ready, key=lambda host: len(host.waiting))
         self.numbers += 1
         host.waiting[self.numbers] = (run, tag)
+        host.runs += 1
+        if host.runs == 1:  # leave bytecode of the tests behind, so that it is made once
+            run = replace(run, write_bytecode=True)
         host.send(op="run", id=self.numbers, **{name: getattr(run, name) for name in run.__slots__})
 
     def preload(self, modules: Sequence[str]) -> None:
