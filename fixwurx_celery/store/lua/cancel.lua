@@ -18,19 +18,21 @@ if f[1] == 'RUNNING' then
   redis.call('PUBLISH', node_channel(f[2], f[3]), 'cancel ' .. bug .. ' ' .. f[4])
   return { 'CANCELLING' }
 end
-if f[1] == 'PENDING' then
-  stop_waiting(bug, f[5], f[6])
-elseif f[1] == 'ASSIGNED' or f[1] == 'RESERVED' then
-  let_go(bug, f[2])
-  fill(f[2])
-else
-  return { 'ENDED', f[1] }
-end
+if f[1] ~= 'PENDING' and f[1] ~= 'ASSIGNED' and f[1] ~= 'RESERVED' then return { 'ENDED', f[1] } end
+
 if f[1] == 'RESERVED' then
+  let_go(bug, f[2])
   redis.call('DEL', key)
   emit('bug_released', bug, f[2], f[4])
+  fill(f[2])
   return answer('RELEASED')
 end
 conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled before it started' }))
 emit('bug_cancelled', bug, f[2] or '', f[4] or '')
+if f[1] == 'PENDING' then
+  stop_waiting(bug, f[5], f[6])
+else
+  let_go(bug, f[2])
+  fill(f[2])
+end
 return answer('CANCELLED')

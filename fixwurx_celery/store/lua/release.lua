@@ -11,19 +11,19 @@ replies
 local key = bug_key(bug)
 local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'class', 'seat', 'runs')
 if not f[1] then return { 'UNKNOWN' } end
-if f[1] == 'PENDING' then
-  stop_waiting(bug, f[5], f[6])
-elseif f[1] == 'ASSIGNED' or f[1] == 'RESERVED' or f[1] == 'RUNNING' then
-  if f[1] == 'RUNNING' then
-    redis.call('PUBLISH', node_channel(f[2], f[3]), 'stale ' .. bug .. ' ' .. f[4])
-  end
-  let_go(bug, f[2])
-  fill(f[2])
-else
-  return { 'ENDED', f[1] }
+if f[1] == 'DONE' or f[1] == 'ESCALATED' or f[1] == 'CANCELLED' then return { 'ENDED', f[1] } end
+
+if f[1] == 'RUNNING' then
+  redis.call('PUBLISH', node_channel(f[2], f[3]), 'stale ' .. bug .. ' ' .. f[4])
 end
 redis.call('DEL', key)
 -- Its id may come again, and its first run is then another.
 for run = 1, tonumber(f[7] or 0) do redis.call('DEL', log_key(bug, run)) end
 emit('bug_released', bug, f[2] or '', f[4] or '')
+if f[1] == 'PENDING' then
+  stop_waiting(bug, f[5], f[6])
+else
+  let_go(bug, f[2])
+  fill(f[2])
+end
 return answer('RELEASED')
