@@ -1,5 +1,6 @@
 """The command line: `fixwurx-celery <noun> <verb>`. Data goes to stdout, words to stderr."""
 
+import difflib
 import importlib
 import os
 import sys
@@ -56,6 +57,20 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest name for one that is unknown."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not near or args[0].startswith("-"):
+                raise
+            raise click.UsageError(
+                f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx
+            ) from error
 
 
 @click.command(

@@ -104,9 +104,10 @@ def run(
     state_dir: str | None,
     as_json: bool,
 ) -> int:
-    """Repairs the bugs that MANIFEST lists (YAML or JSON Lines; `-` for stdin).
+    """Repairs the bugs that MANIFEST lists.
 
-    Brings its own cluster along unless FIXWURX_REDIS_URL names one, and takes it away at the end.
+    MANIFEST is YAML or JSON Lines; `-` reads it from standard input. Brings its own cluster along
+    unless FIXWURX_REDIS_URL names one, and takes it away at the end.
     """
     from fixwurx_celery.cli.manifest import load_manifest
     from fixwurx_celery.cli.results import Results
