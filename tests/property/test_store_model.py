@@ -94,7 +94,7 @@ class Cluster(RuleBasedStateMachine):
         )
         self.model = ModelCalls(self.settings)
         self.model.now_ms = self.clock.now_ms
-        self.listening: dict[str, redis.client.PubSub] = {}
+        self.listening: dict[tuple[str, str], redis.client.PubSub] = {}  # by node and life
         self.past: list[tuple[str, str, str, int, str]] = []  # every run there ever was
         self.lives = 0
         self.seen = "0-0"
@@ -162,7 +162,8 @@ class Cluster(RuleBasedStateMachine):
         agents, text = profile
         labels = frozenset(filter(None, text.split(",")))
         answer = self.store.register(name, life, f"{agents}|{','.join(sorted(labels))}", {})
-        listens = name in self.listening
+        old = self.model.nodes.get(name)
+        listens = old is not None and (name, old.incarnation) in self.listening
         wanted = self.model.register(
             name, life, agents, labels, listens=listens, events=self.said()
         )
@@ -171,16 +172,16 @@ class Cluster(RuleBasedStateMachine):
     @action(1, "nodes", name=NODES)
     def node_listens(self, name: str) -> None:
         node = self.model.nodes.get(name)
-        if node is None or name in self.listening:
+        if node is None or (name, node.incarnation) in self.listening:
             return
-        self.listening[name] = self.store.orders(name, node.incarnation)
+        self.listening[name, node.incarnation] = self.store.orders(name, node.incarnation)
         self._await_listeners(name, node.incarnation, 1)
 
     @action(1, "nodes", name=NODES)
     def node_hangs_up(self, name: str) -> None:
         node = self.model.nodes.get(name)
-        if name in self.listening and node is not None:
-            self.listening.pop(name).close()
+        if node is not None and (name, node.incarnation) in self.listening:
+            self.listening.pop((name, node.incarnation)).close()
             self._await_listeners(name, node.incarnation, 0)
 
     def _await_listeners(self, name: str, life: str, count: int) -> None:
