@@ -147,8 +147,8 @@ class Plain(System):
 class Size:
     """How much is measured."""
 
-    rounds: int = 7
-    noops: int = 1000
+    rounds: int = 5
+    noops: int = 800
     naps: int = 120
     trips: int = 100
     idle_concurrency: int = 9
