@@ -1,7 +1,9 @@
 """Celery's side of the cluster: its settings, the queues of nodes, and the doorbells.
 
 A message says "bug B, epoch E is yours" and nothing else. It may be lost, doubled or late: the
-store refuses what is stale and a sweep rings again what nobody answered.
+store refuses what is stale and a sweep rings again what nobody answered. Where the broker is the
+store itself, its scripts write the message in the same step as the assignment (`doorbell`);
+elsewhere the caller sends it afterwards (`Doorbells`).
 """
 
 import json
@@ -19,7 +21,15 @@ from fixwurx_celery.domain.bugs import Assignment
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.settings import Settings
 
-__all__ = ["CONTROL_QUEUE", "PROCESS_BUG", "Doorbells", "celery_settings", "make_app", "node_queue"]
+__all__ = [
+    "CONTROL_QUEUE",
+    "PROCESS_BUG",
+    "Doorbells",
+    "celery_settings",
+    "doorbell",
+    "make_app",
+    "node_queue",
+]
 
 PROCESS_BUG: Final = "fixwurx.process_bug"
 CONTROL_QUEUE: Final = "fixwurx.control"
@@ -28,9 +38,14 @@ log = logging.getLogger(__name__)
 
 
 def node_queue(worker_id: str, *, declare: bool = False) -> Queue:
-    """The queue of one node. Only the node declares it; senders address it as it is."""
+    """The queue of one node. Only the node declares it; senders address it as it is.
+
+    It is consumed without acks: a doorbell that a node took and lost is rung again by the sweep.
+    """
     name = f"fixwurx.node.{worker_id}"
-    return Queue(name, Exchange("fixwurx.node", "direct"), name, no_declare=not declare)
+    return Queue(
+        name, Exchange("fixwurx.node", "direct"), name, no_declare=not declare, no_ack=True
+    )
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -96,6 +111,56 @@ def make_app(settings: Settings, name: str = "fixwurx_celery") -> Celery:
     return app
 
 
+def doorbell(settings: Settings) -> dict[str, str]:
+    """Queue and message of a doorbell as kombu's Redis transport writes them, with @node@, @bug@
+    and @epoch@ to be filled in; empty when the broker is not the store."""
+    if settings.broker != settings.redis_url:
+        return {}
+    task_id = "@bug@:@epoch@"
+    message = {
+        "body": _body("@bug@", "@epoch@"),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": _headers(task_id, "('@bug@', @epoch@)", "fixwurx@store"),
+        "properties": {
+            "correlation_id": task_id,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": "fixwurx.node.@node@"},
+            "priority": 0,
+            "delivery_tag": task_id,
+        },
+    }
+    return {
+        "queue": f"{{{settings.namespace}}}:celery:fixwurx.node.@node@",
+        "message": json.dumps(message, separators=(",", ":")),
+    }
+
+
+def _body(bug_id: str, epoch: int | str) -> str:
+    no_callbacks = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    return json.dumps([[bug_id, epoch], {}, no_callbacks])
+
+
+def _headers(task_id: str, arguments: str, origin: str) -> dict[str, Any]:
+    """The headers of Celery's task protocol, version 2."""
+    return {
+        "lang": "py",
+        "task": PROCESS_BUG,
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+        "eta": None,
+        "expires": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": arguments,
+        "kwargsrepr": "{}",
+        "origin": origin,
+        "ignore_result": True,
+    }
+
+
 class Doorbells:
     """Rings the nodes of assignments. Not for sharing between threads, nor across a fork."""
 
@@ -159,30 +224,13 @@ class Doorbells:
 
     def _publish(self, producer: Any, assignment: Assignment) -> None:
         task_id = f"{assignment.bug_id}:{assignment.epoch}"
+        arguments = f"({assignment.bug_id!r}, {assignment.epoch})"
         producer.publish(
-            json.dumps([[assignment.bug_id, assignment.epoch], {}, NO_CALLBACKS]),
+            _body(assignment.bug_id, assignment.epoch),
             exchange="",
             routing_key=f"fixwurx.node.{assignment.worker_id}",
             content_type="application/json",
             content_encoding="utf-8",
             correlation_id=task_id,
-            headers={
-                "lang": "py",
-                "task": PROCESS_BUG,
-                "id": task_id,
-                "root_id": task_id,
-                "parent_id": None,
-                "group": None,
-                "eta": None,
-                "expires": None,
-                "retries": 0,
-                "timelimit": [None, None],
-                "argsrepr": f"({assignment.bug_id!r}, {assignment.epoch})",
-                "kwargsrepr": "{}",
-                "origin": self._origin,
-                "ignore_result": True,
-            },
+            headers=_headers(task_id, arguments, self._origin),
         )
-
-
-NO_CALLBACKS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu.entity import Queue
 
-from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, make_app
+from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, doorbell, make_app
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 
@@ -44,7 +44,7 @@ def controller_app(settings: Settings) -> Celery:
         },
     )
     holder = f"{socket.gethostname()}:{os.getpid()}"
-    store = ClusterStore.from_settings(settings)
+    store = ClusterStore.from_settings(settings, bell=doorbell(settings))
     doorbells = Doorbells(app)
 
     @app.task(name=SWEEP, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]

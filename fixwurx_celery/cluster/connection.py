@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 
-from fixwurx_celery.broker import Doorbells, make_app
+from fixwurx_celery.broker import Doorbells, doorbell, make_app
 from fixwurx_celery.domain.bugs import Assignment, Bug
 from fixwurx_celery.errors import FixwurxError, LineFull, Unsatisfiable
 from fixwurx_celery.settings import Settings
@@ -24,7 +24,7 @@ class Connection:
         """Raises ConfigurationError when no store is named."""
         self.settings = settings or Settings.from_environment()
         app = make_app(self.settings)
-        self.store = ClusterStore.from_settings(self.settings)
+        self.store = ClusterStore.from_settings(self.settings, bell=doorbell(self.settings))
         self._doorbells = Doorbells(app)
         self._ringing = threading.Lock()
         self._pid = os.getpid()

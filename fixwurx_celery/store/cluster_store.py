@@ -79,22 +79,33 @@ class ClusterStore:
         client: "redis.Redis",
         settings: Settings,
         *,
+        bell: Mapping[str, str] | None = None,
         rng: random.Random | None = None,
         clock_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`rng` feeds the RANDOM strategy; `clock_ms` replaces the server's clock, for tests."""
+        """`bell` is the doorbell that scripts ring themselves, where the broker is this server;
+        without it (or empty) the caller rings what a method answers. `rng` feeds the RANDOM
+        strategy; `clock_ms` replaces the server's clock, for tests."""
         self.client = client
         self.prefix = f"{{{settings.namespace}}}:"
         self._scripts = load_all()
         self._limits = json.dumps(settings.limits())
+        self._bell = json.dumps(dict(bell)) if bell else ""
         self._url = settings.redis_url
         self._rng = rng or random.Random(os.urandom(8))  # noqa: S311 - balances, does not protect
         self._clock_ms = clock_ms
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, socket_timeout: float = 5.0) -> "ClusterStore":
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        bell: Mapping[str, str] | None = None,
+        socket_timeout: float = 5.0,
+    ) -> "ClusterStore":
         """The store that the settings name."""
-        return cls(connect(settings.redis_url, socket_timeout=socket_timeout), settings)
+        client = connect(settings.redis_url, socket_timeout=socket_timeout)
+        return cls(client, settings, bell=bell)
 
     def close(self) -> None:
         """Closes this process's connections."""
@@ -127,7 +138,7 @@ class ClusterStore:
 
     def _call(self, script: Script, **given: Any) -> list[Any]:
         now = "" if self._clock_ms is None else str(self._clock_ms())
-        argv = script.bind(self._limits, now, given)
+        argv = script.bind(self._limits, self._bell, now, given)
         with self.reaching():
             try:
                 reply = self.client.evalsha(script.sha, 1, self.prefix + "config", *argv)

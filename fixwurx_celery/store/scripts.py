@@ -2,7 +2,9 @@
 
 Each script begins with a header (purpose, transition, args, replies). The header is the binding:
 its `args` become Lua locals of the same names, in front of the library in `lua/lib`, so no script
-counts ARGV. Every script also knows `limits` (a table) and `now` (ms for tests, empty otherwise).
+counts ARGV. Every script also knows `limits` (a table) and `now` (ms for tests, empty otherwise);
+those that assign bugs also `bell_json`: the doorbell to ring them with, where the broker is this
+server, or empty.
 """
 
 import re
@@ -14,7 +16,7 @@ from typing import Any
 
 __all__ = ["Script", "load_all"]
 
-ALWAYS = ("limits_json", "now")
+ALWAYS = ("limits_json", "bell_json", "now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,38 @@ class Script:
     statuses: frozenset[str]
     source: str
     sha: str
+    assigns: bool
 
-    def bind(self, limits_json: str, now: str, given: dict[str, Any]) -> list[Any]:
+    def bind(self, limits_json: str, bell_json: str, now: str, given: dict[str, Any]) -> list[Any]:
         """ARGV for these arguments. Raises TypeError when they are not the header's."""
         if given.keys() != set(self.args):
             raise TypeError(f"{self.name} takes {sorted(self.args)}, not {sorted(given)}")
-        return [limits_json, now, *(given[name] for name in self.args)]
+        bell_json = bell_json if self.assigns else ""
+        return [limits_json, bell_json, now, *(given[name] for name in self.args)]
 
 
 def section(header: str, title: str) -> list[str]:
     """The first words of the lines below `title` that are indented by exactly two blanks."""
     found = re.search(rf"^{title}\n((?:  .*\n)+)", header, re.MULTILINE)
     return re.findall(r"^  (\w+)", found.group(1), re.MULTILINE) if found else []
+
+
+def needed(library: str, body: str) -> str:
+    """Those definitions of the library that the body reaches, in their order.
+
+    The server runs the library anew at every call, and defining all of it takes longer than most
+    scripts take for their own work.
+    """
+    parts = re.split(r"^(?=local )", library, flags=re.MULTILINE)
+    names = [re.match(r"local (?:function )?(\w+)", part) for part in parts]
+    wanted, texts = [name is None for name in names], [body]
+    while texts:
+        words = set(re.findall(r"\w+", texts.pop()))
+        for i, name in enumerate(names):
+            if name is not None and not wanted[i] and name.group(1) in words:
+                wanted[i] = True
+                texts.append(parts[i])
+    return "".join(part for part, keep in zip(parts, wanted, strict=True) if keep)
 
 
 def parse(name: str, body: str, library: str) -> Script:
@@ -53,7 +75,7 @@ def parse(name: str, body: str, library: str) -> Script:
     statuses = frozenset(section(found.group(1), "replies"))
     names = (*ALWAYS, *args)
     bound = "".join(f"local {arg} = ARGV[{i}]\n" for i, arg in enumerate(names, 1))
-    source = f"{bound}local limits = cjson.decode(limits_json)\n{library}{body}"
+    source = f"{bound}local limits = cjson.decode(limits_json)\n{needed(library, body)}{body}"
     return Script(
         name=name,
         purpose=" ".join(purpose.group(1).split()),
@@ -61,6 +83,7 @@ def parse(name: str, body: str, library: str) -> Script:
         statuses=statuses,
         source=source,
         sha=sha1(source.encode(), usedforsecurity=False).hexdigest(),
+        assigns="local function ring" in source,
     )
 
 

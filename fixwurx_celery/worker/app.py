@@ -12,7 +12,7 @@ from celery import Celery, bootsteps, signals
 from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
-from fixwurx_celery.broker import PROCESS_BUG, Doorbells, make_app, node_queue
+from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, node_queue
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.node import DuplicateNode, Node
@@ -21,6 +21,9 @@ from fixwurx_celery.worker.runner import Runner
 __all__ = ["node_app"]
 
 log = logging.getLogger(__name__)
+
+FLUSH_EVENTS_S = 0.2
+"""How long task events, which only Flower and `celery events` read, are gathered."""
 
 LOOK_AT_POOL_S = 0.25
 """How often dead pool processes are looked for; Celery itself looks every 5 s."""
@@ -35,7 +38,22 @@ class NodeConsumer(Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         options.update(without_mingle=True, without_gossip=True)
+        self._flush_is_due = False
         super().__init__(*args, **options)
+
+    def on_send_event_buffered(self) -> None:
+        """Task events go out together a few times a second, or when 24 have gathered.
+
+        Celery writes them at the loop's next turn, and waits for the broker's answer before the
+        pool gets its next task.
+        """
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.call_later(FLUSH_EVENTS_S, self._flush_events)
+
+    def _flush_events(self) -> None:
+        self._flush_is_due = False
+        super()._flush_events()
 
     def ensure_connected(self, conn: Any) -> Any:
         """As Celery's, with a back-off of 0.2 s to 1 s."""
@@ -65,6 +83,10 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         pool = consumer.pool
         node.pool_pids = lambda: [process.pid for process in list(pool._pool._pool)]
         self._timer = consumer.timer.call_repeatedly(LOOK_AT_POOL_S, pool.maintain_pool)
+        if consumer.connection.transport.driver_type == "redis":
+            # The node's queue is consumed without acks, yet kombu's Redis channel would write one
+            # for each message: a round trip in which the node hands out nothing.
+            consumer.task_consumer.channel.basic_ack = lambda *_, **__: None
         if self._entered:
             return
         try:
@@ -82,8 +104,10 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._node and consumer.blueprint.state != bootsteps.RUN:
             self._node.drain()
 
-    def shutdown(self, _consumer: Any) -> None:
+    def shutdown(self, consumer: Any) -> None:
         """The pool has ended its tasks."""
+        if consumer.event_dispatcher:
+            consumer.event_dispatcher.flush()
         if self._node:
             self._node.leave()
 
@@ -109,7 +133,7 @@ def node_app(settings: Settings) -> Celery:
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
             runner = Runner(
-                ClusterStore.from_settings(settings),
+                ClusterStore.from_settings(settings, bell=doorbell(settings)),
                 settings,
                 Doorbells(app).ring,
                 worker_id=node.worker_id,

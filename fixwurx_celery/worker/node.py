@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.broker import Doorbells
+from fixwurx_celery.broker import Doorbells, doorbell
 from fixwurx_celery.domain.bugs import class_name
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings
@@ -46,7 +46,7 @@ SWEEP_AT_ONCE: Final = 20
 log = logging.getLogger(__name__)
 
 
-class DuplicateNode(FixwurxError):  # noqa: N818 - as all of errors.py
+class DuplicateNode(FixwurxError):
     """Another live node has this name."""
 
     def __init__(self, worker_id: str) -> None:
@@ -124,7 +124,7 @@ class Node:
 
         The connection of a node that was killed may look alive until its timeout: so long is tried.
         """
-        store = ClusterStore.from_settings(self._settings)
+        store = ClusterStore.from_settings(self._settings, bell=doorbell(self._settings))
         deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
         while not self._register(store):
             if time.monotonic() > deadline:

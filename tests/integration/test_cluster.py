@@ -1,12 +1,15 @@
 """FixWurx's services over a real store. Nodes are registered, no process runs."""
 
+import base64
 import dataclasses
+import json
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from fixwurx_celery.broker import Doorbells, make_app
 from fixwurx_celery.cluster import (
     BugHandle,
     ClusterResourceManager,
@@ -15,7 +18,7 @@ from fixwurx_celery.cluster import (
     ScalingCoordinator,
 )
 from fixwurx_celery.cluster.handle import as_completed
-from fixwurx_celery.domain.bugs import Bug, BugState
+from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerState
 from fixwurx_celery.errors import (
     BugUnknown,
@@ -236,3 +239,25 @@ def test_the_coordinator_sees_what_is_there(
     assert coordinator.get_worker_status("n1@h")["state"] == WorkerState.OFFLINE
     assert manager.total_agents == 9
     assert manager.get_worker_for_bug("BUG-1") == "n2@h"
+
+
+def test_scripts_ring_themselves_where_the_broker_is_the_store(
+    connection: Connection, coordinator: ScalingCoordinator, settings: Settings
+) -> None:
+    """What a script writes is, to the letter, what Celery's own producer writes."""
+    queue = f"{{{settings.namespace}}}:celery:fixwurx.node.n1@h"
+    connection.store.drain("n2@h")
+    (assigned,) = connection.store.submit([Bug(id="by-script")])[0]
+    by_script = json.loads(connection.store.client.lpop(queue))  # type: ignore[arg-type]
+
+    epoch = connection.store.bug("by-script").epoch
+    Doorbells(make_app(settings)).ring([Assignment("n1@h", "by-script", epoch)])
+    by_celery = json.loads(connection.store.client.lpop(queue))  # type: ignore[arg-type]
+
+    assert assigned.status == "ASSIGNED"
+    assert by_script["headers"].keys() == by_celery["headers"].keys()
+    assert by_script["properties"].keys() | {"body_encoding"} == by_celery["properties"].keys()
+    body = json.loads(base64.b64decode(by_celery["body"]))
+    assert json.loads(by_script["body"]) == [["by-script", str(epoch)], *body[1:]]
+    for field in ("id", "task", "lang", "argsrepr", "root_id"):
+        assert by_script["headers"][field] == by_celery["headers"][field]

@@ -90,5 +90,4 @@ for _, result in ipairs(results) do
   reply[#reply + 1] = result[1]
   reply[#reply + 1] = result[2]
 end
-for _, value in ipairs(assigned) do reply[#reply + 1] = value end
-return reply
+return with_assigned(reply)

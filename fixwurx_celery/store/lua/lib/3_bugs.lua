@@ -49,15 +49,31 @@ local function take(bug, class, node, state)
   return epoch
 end
 
--- Assignments made by this script, as the caller needs them to ring: node, bug, epoch, ...
+-- Assignments made by this script: node, bug, epoch, ...
 local assigned = {}
 
--- A script's reply: its own values, then the assignments. (`unpack` ends at some thousands.)
-local function answer(...)
-  local reply = { ... }
+-- Rings for the assignments in this same step where the broker is this server; the caller then has
+-- nothing left to ring.
+local function ring()
+  if bell_json == '' then return end
+  local bell = cjson.decode(bell_json)
+  for i = 1, #assigned, 3 do
+    local words = { node = assigned[i], bug = assigned[i + 1], epoch = assigned[i + 2] }
+    redis.call('LPUSH', (string.gsub(bell.queue, '@(%l+)@', words)),
+      (string.gsub(bell.message, '@(%l+)@', words)))
+  end
+  assigned = {}
+end
+
+-- Puts the assignments that the caller must ring behind the script's own reply.
+-- (`unpack` would end at some thousands.)
+local function with_assigned(reply)
+  if #assigned > 0 then ring() end
   for _, value in ipairs(assigned) do reply[#reply + 1] = value end
   return reply
 end
+
+local function answer(...) return with_assigned({ ... }) end
 
 local function ring_again(bug, node, epoch)
   for _, value in ipairs({ node, bug, epoch }) do assigned[#assigned + 1] = value end
