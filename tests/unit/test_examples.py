@@ -91,7 +91,7 @@ FIXES = {
     ),
     "image-histogram": Fix(
         "raster/histogram.py",
-        "table = [round((s - lowest) * LEVELS / spread) if s else 0 for s in sums]",
+        "table = [round((s - lowest) * (LEVELS + 1) / spread) if s else 0 for s in sums]",
         "table = [round((s - lowest) * (LEVELS - 1) / spread) if s else 0 for s in sums]",
     ),
     "text-wrap-hangs": Fix("reflow.py", "low = middle", "low = middle + 1"),

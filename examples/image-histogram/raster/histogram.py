@@ -41,5 +41,5 @@ def equalize(rows: Sequence[Sequence[int]]) -> list[array]:
     spread = sums[-1] - lowest
     if spread == 0:
         return [array("B", row) for row in rows]
-    table = [round((s - lowest) * LEVELS / spread) if s else 0 for s in sums]
+    table = [round((s - lowest) * (LEVELS + 1) / spread) if s else 0 for s in sums]
     return [array("B", (table[level] for level in row)) for row in rows]
