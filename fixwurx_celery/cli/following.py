@@ -5,24 +5,24 @@ open ──▶ (waiting) ──▶ running ──▶ ended: a line in results.js
             └ withdrawn: cancelled before it began, nothing is written
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
+from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of
 from fixwurx_celery.cli.progress import BugView, Progress, RunView
 from fixwurx_celery.cli.results import NO_VERDICT, Results
 from fixwurx_celery.cli.sources import Packed
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.connection import refusal
-from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState, Outcome, terminal_state
-from fixwurx_celery.errors import BugUnknown, FixwurxError, LineFull, StoreUnavailable
+from fixwurx_celery.domain.bugs import TERMINAL, BugState, Outcome
+from fixwurx_celery.errors import BugUnknown, LineFull, StoreUnavailable
 from fixwurx_celery.store import BugRecord
 from fixwurx_celery.store.cluster_store import Event
 
-__all__ = ["Following", "Item"]
+__all__ = ["Following"]
 
 ENDS: Final = frozenset({"bug_finished", "bug_cancelled", "bug_escalated", "bug_released"})
 LOOK_AGAIN_S: Final = 5.0
@@ -30,23 +30,6 @@ LOOK_AGAIN_S: Final = 5.0
 EVENTS_WAIT_MS: Final = 200
 STORE_AWAY_S: Final = 120.0
 LIVE_IDS: Final = 100_000
-
-
-@dataclass(slots=True)
-class Item:
-    """One bug of the run: its id in the manifest, and the one under which the cluster has it."""
-
-    packed: Packed
-    bug: Bug
-    logs_before: int = 0
-    is_submitted: bool = False
-    line: Mapping[str, Any] | None = None
-    is_withdrawn: bool = False
-
-    @property
-    def id(self) -> str:
-        """The id in the manifest."""
-        return self.packed.bug.id
 
 
 @dataclass(slots=True)
@@ -82,7 +65,7 @@ class Following:
             record = known.get(bug.id)
             if record is not None and not is_same(record, bug):
                 # The id stands for another question there; this one gets a name of its own.
-                bug = renamed(bug, f"{bug.id[:119]}-{each.input[:8]}")
+                bug = replace(bug, id=f"{bug.id[:119]}-{each.input[:8]}")
             items.append(Item(packed=each, bug=bug))
         self.open = {item.bug.id: item for item in items}
         records = {record.id: record for record in store.bugs(list(self.open))}
@@ -249,80 +232,3 @@ class Following:
         except BugUnknown:
             return
         self.connection.ring(assignments)
-
-
-def renamed(bug: Bug, bug_id: str) -> Bug:
-    """The bug under another id."""
-    return Bug(
-        id=bug_id,
-        agents=bug.agents,
-        requires=bug.requires,
-        priority=bug.priority,
-        timeout_s=bug.timeout_s,
-        expected_s=bug.expected_s,
-        payload=bug.payload,
-    )
-
-
-def is_same(record: BugRecord, bug: Bug) -> bool:
-    """Whether the cluster was asked the same under this id."""
-    payload = json.loads(json.dumps(bug.payload))
-    asked: bool = record.spec.get("payload") == payload and record.spec.get("agents") == bug.agents
-    return asked and sorted(record.spec.get("requires", [])) == sorted(bug.requires)
-
-
-def is_answer(record: BugRecord) -> bool:
-    """Whether the record is of a bug that need not be done again."""
-    return record.state in TERMINAL and terminal_state(record.outcome) is BugState.DONE
-
-
-def line_of(item: Item, record: BugRecord, patch: str | None) -> dict[str, Any]:
-    """The line of results.jsonl."""
-    outcome = record.outcome if isinstance(record.outcome, Mapping) else {}
-    verdict = outcome.get("outcome")
-    is_ours = verdict in Outcome.__members__
-    took_ms = None
-    if record.started_ms and record.finished_ms:
-        took_ms = record.finished_ms - record.started_ms
-    line: dict[str, Any] = {
-        "id": item.id,
-        "outcome": str(verdict) if is_ours else NO_VERDICT,
-        "patch": f"{item.id}.patch" if patch is not None else None,
-        "node": record.worker_id or last_node(record),
-        "attempts": record.runs,
-        "seconds": None if took_ms is None else round(took_ms / 1000, 3),
-        "reason": str(outcome.get("reason") or outcome.get("summary") or ""),
-        "input": item.packed.input,
-    }
-    if outcome.get("edit"):
-        line["edit"] = str(outcome["edit"])
-    if not is_ours:
-        line["result"] = record.outcome
-    return line
-
-
-def last_node(record: BugRecord) -> str | None:
-    """The node of the last attempt that came to grief."""
-    return str(record.history[-1].get("node") or "") or None if record.history else None
-
-
-def check_cluster(connection: Connection, packed: Sequence[Packed]) -> list[str]:
-    """What to warn about before the bugs are handed to a running cluster.
-
-    Raises FixwurxError for what it would refuse.
-    """
-    nodes = connection.store.snapshot().live
-    largest = max([connection.settings.total_agents, *(node.total_agents for node in nodes)])
-    offered = frozenset().union(*(node.capabilities for node in nodes))
-    too_large = [each.bug for each in packed if each.bug.agents > largest]
-    if too_large:
-        raise FixwurxError(
-            f"bug {too_large[0].id} needs {too_large[0].agents} agents at once and the largest "
-            f"node has {largest}; lower `agents`, or start a larger node"
-        )
-    warnings = [] if nodes else ["no node is in service; the bugs wait until one is"]
-    for label in sorted({label for each in packed for label in each.bug.requires - offered}):
-        whose = next(each.bug.id for each in packed if label in each.bug.requires)
-        if nodes:
-            warnings.append(f"no node offers {label} now; bug {whose} waits until one does")
-    return warnings

@@ -17,7 +17,6 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from fixwurx_celery.embedded.child import Child
 from fixwurx_celery.embedded.offspring import end_children, living_children
-from fixwurx_celery.embedded.server import server_configuration
+from fixwurx_celery.embedded.server import answers, free_port, server_configuration
 from fixwurx_celery.worker.processes import (
-    die_with_parent,
     identity,
     inherit_orphans,
     is_alive,
@@ -50,51 +49,6 @@ PREFIX: Final = "fw-"
 """Short, because tests open sockets below it, and the path of a socket holds 107 bytes."""
 OWNER: Final = "guardian"
 TEMPORARY: Final = "t"
-
-
-@dataclass(slots=True)
-class Child:
-    """A process to keep running."""
-
-    name: str
-    argv: list[str]
-    environment: dict[str, str]
-    log: Path
-    delay_s: float = 0.0
-    text: str = ""
-    process: "subprocess.Popen[bytes] | None" = None
-    started_at: float = 0.0
-    quick_deaths: int = 0
-    start_at: float | None = None
-    has_run: bool = False
-
-    def start(self) -> None:
-        """Starts it. Its log is emptied at the first start and appended to after that."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if self.has_run else os.O_TRUNC)
-        log = os.open(self.log, flags, 0o600)
-        guardian = os.getpid()
-        try:
-            self.process = subprocess.Popen(
-                self.argv,
-                env=self.environment,
-                stdin=subprocess.PIPE if self.text else subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=lambda: die_with_parent(guardian),
-            )
-        finally:
-            os.close(log)
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.write(self.text.encode())
-                self.process.stdin.close()
-        self.has_run, self.started_at, self.start_at = True, time.monotonic(), None
-
-    def send(self, number: int) -> None:
-        """Sends the signal, if it runs."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, number)
 
 
 @dataclass(slots=True)
@@ -260,30 +214,6 @@ class Guardian:
             if is_so() or time.monotonic() > deadline:
                 return
             time.sleep(0.01)
-
-
-def answers(port: int, password: str) -> bool:
-    """Whether the store is there and has read its append-only file."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
-            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
-            said = b""
-            while said.count(b"\n") < 2:
-                data = connection.recv(4096)
-                if not data:
-                    return False
-                said += data
-    except OSError:
-        return False
-    return b"+PONG" in said
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def tell(event: str, **fields: Any) -> None:

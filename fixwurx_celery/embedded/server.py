@@ -1,13 +1,14 @@
-"""The private store's server: which binary serves, and how it is told what to be."""
+"""The private store's server: which binary serves, what it is told, whether it answers."""
 
 import importlib.util
 import os
 import shutil
+import socket
 from pathlib import Path
 
 from fixwurx_celery.errors import NotBuilt
 
-__all__ = ["server_binary", "server_configuration"]
+__all__ = ["answers", "free_port", "server_binary", "server_configuration"]
 
 
 def server_binary() -> str:
@@ -53,3 +54,27 @@ def server_configuration(*, port: int, password: str, folder: Path) -> str:
         "tcp-backlog": 128,
     }
     return "".join(f"{name} {value}\n" for name, value in lines.items())
+
+
+def answers(port: int, password: str) -> bool:
+    """Whether the store is there and has read its append-only file."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            said = b""
+            while said.count(b"\n") < 2:
+                data = connection.recv(4096)
+                if not data:
+                    return False
+                said += data
+    except OSError:
+        return False
+    return b"+PONG" in said
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
