@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -109,9 +110,15 @@ def _serve(settings: Settings, connection: Connection) -> NoReturn:
     factory: Callable[..., Any] | None = None
     artifacts = open_artifacts(settings)
     home = Path.cwd()
-    while connection.poll(IDLE_S):
-        job = json.loads(connection.recv_bytes())
-        _send(connection, {"accepted": True})
+    while True:
+        if not connection.poll(IDLE_S):
+            # A job sent from now on fails at its sender; one sent before this is still read.
+            with socket.socket(fileno=os.dup(connection.fileno())) as door:
+                door.shutdown(socket.SHUT_RD)
+        try:
+            job = json.loads(connection.recv_bytes())
+        except EOFError:
+            os._exit(0)
         try:
             factory = factory or load_factory(settings.engine)
             bug = EngineBug(
@@ -127,7 +134,6 @@ def _serve(settings: Settings, connection: Connection) -> NoReturn:
         os.chdir(home)
         clean = not has_children() and threading.active_count() == 1
         _send(connection, {"done": outcome, "clean": clean})
-    os._exit(0)
 
 
 def _run(

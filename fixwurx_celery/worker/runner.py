@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import os
-import selectors
+import select
 import shutil
 import signal
 import time
@@ -46,6 +46,7 @@ class EngineHost:
     pid: int
     connection: Connection
     log_fd: int
+    poll: select.poll
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ class Runner:
             self.end_engine()
             raise
         finally:
-            shutil.rmtree(workspace, ignore_errors=True)
+            _remove(workspace)
 
     def end_engine(self) -> None:
         """Kills the engine's process and everything below it, also what left its session."""
@@ -160,14 +161,15 @@ class Runner:
     # -- the engine's process --------------------------------------------------------------
 
     def _begin(self, job: bytes) -> EngineHost:
-        """A host that has accepted the job: the one kept from the last bug, or a new one."""
+        """A host with this job: the one kept from the last bug, or a new one."""
         if self._host is not None:
             try:
-                self._host.connection.send_bytes(job)
-                self._host.connection.recv_bytes()
-                return self._host
-            except (OSError, EOFError):  # it went home after its idle time
-                self.end_engine()
+                if not self._host.connection.poll():
+                    self._host.connection.send_bytes(job)
+                    return self._host
+            except OSError:
+                pass
+            self.end_engine()  # it went home after its idle time
         ours, theirs = Pipe()
         log_fd, log_write = os.pipe()
         os.set_blocking(log_fd, False)
@@ -175,31 +177,30 @@ class Runner:
         theirs.close()
         os.close(log_write)
         (self._run_dir / f"session-{pid}").touch()
-        self._host = EngineHost(pid, ours, log_fd)
+        poll = select.poll()
+        poll.register(ours.fileno(), select.POLLIN)
+        poll.register(log_fd, select.POLLIN)
+        self._host = EngineHost(pid, ours, log_fd, poll)
         self._host.connection.send_bytes(job)
-        self._host.connection.recv_bytes()
         return self._host
 
     def _watch(self, host: EngineHost, run: Run, incarnation: str) -> None:
         """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(host.connection, selectors.EVENT_READ)
-            selector.register(host.log_fd, selectors.EVENT_READ)
-            while not run.is_over():
-                now = time.monotonic()
-                wait = min(run.reported_at + REPORT_EVERY_S, run.deadline) - now
-                ready = [key.fileobj for key, _ in selector.select(max(0.0, wait))]
-                if host.log_fd in ready and not self._read_log(host, run):
-                    selector.unregister(host.log_fd)
-                if host.connection in ready:
-                    self._read_messages(host, run)
-                now = time.monotonic()
-                if run.is_over():
-                    break
-                if now >= run.deadline:
-                    run.ended = "timed_out"
-                elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
-                    self._report(host, run, incarnation, now)
+        while not run.is_over():
+            now = time.monotonic()
+            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.deadline) - now)
+            ready = dict(host.poll.poll(wait_s * 1000))
+            if host.log_fd in ready:
+                self._read_log(host, run)
+            if host.connection.fileno() in ready:
+                self._read_messages(host, run)
+            now = time.monotonic()
+            if run.is_over():
+                break
+            if now >= run.deadline:
+                run.ended = "timed_out"
+            elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
+                self._report(host, run, incarnation, now)
         self._read_log(host, run)
 
     def _read_messages(self, host: EngineHost, run: Run) -> None:
@@ -213,21 +214,20 @@ class Runner:
         except (EOFError, OSError):
             run.ended = "died"
 
-    def _read_log(self, host: EngineHost, run: Run) -> bool:
-        """Takes in what was printed, keeping the end of a flood; False at its end."""
+    def _read_log(self, host: EngineHost, run: Run) -> None:
+        """Takes in what was printed, keeping the end of a flood."""
         for _ in range(16):  # a flood must not keep the runner from its reports
             try:
                 data = os.read(host.log_fd, 65536)
             except BlockingIOError:
-                return True
-            if not data:
-                return False
+                return
+            if not data:  # every writer is gone; the host's end is seen at its connection
+                with contextlib.suppress(KeyError):
+                    host.poll.unregister(host.log_fd)
+                return
             run.log += data
             if len(run.log) > LOG_HELD:
-                run.log[: len(run.log) - LOG_HELD] = (
-                    b"[... output was faster than it is kept ...]\n"
-                )
-        return True
+                run.log[: len(run.log) - LOG_HELD] = b"[... more than is kept ...]\n"
 
     # -- the store -------------------------------------------------------------------------
 
@@ -315,3 +315,11 @@ class Runner:
         )
         self._ring(assignments)
         return status
+
+
+def _remove(folder: Path) -> None:
+    """Most engines tidy up, and an empty folder is removed at a tenth of the cost."""
+    try:
+        folder.rmdir()
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
