@@ -68,6 +68,19 @@ def test_a_new_life_fails_the_old_one_over_at_once(store: ClusterStore) -> None:
     start(store, again, new, "r2")
 
 
+def test_what_a_smaller_new_life_cannot_hold_goes_to_other_nodes_at_once(
+    store: ClusterStore,
+) -> None:
+    old, _ = node(store, "n0", agents=9, life="first")
+    running(store, old, bug("a"), bug("b"))
+    node(store, "n1", agents=9)
+
+    _, given = node(store, "n0", agents=3, life="second")
+
+    assert {a.bug_id for a in given} == {"a", "b"}
+    assert {a.worker_id for a in given} == {"n0", "n1"}
+
+
 def test_a_node_comes_back_after_it_was_lost(store: ClusterStore, clock: Clock) -> None:
     life, _ = node(store, "n0", life="first")
     clock.advance(s=11)

@@ -100,6 +100,27 @@ def test_a_bug_that_its_node_never_starts_goes_elsewhere(store: ClusterStore, cl
     assert (record.attempts, record.losses) == (0, 0)
 
 
+def test_a_node_kept_for_a_class_serves_it_when_its_unanswered_bugs_are_taken_away(
+    make_store: MakeStore, clock: Clock
+) -> None:
+    store = make_store(starve_after_sec=5)
+    life, _ = node(store, "n0", agents=9)
+    store.submit([bug("unanswered")])
+    (run,) = running(store, life, bug("a", agents=6))
+    store.submit([bug("big", agents=9)])
+    for _ in range(8):
+        clock.advance(s=8)
+        store.heartbeat("n0", life.incarnation, {})
+        store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner)
+    assert finish(store, run) == []
+    assert dump(store)["starving"] == {"9|": "n0"}
+
+    given = [a.bug_id for a in store.sweep().assignments]
+
+    assert given == ["big"]
+    assert store.bug("unanswered").state is BugState.PENDING
+
+
 def test_finished_bugs_and_gone_nodes_are_forgotten_after_their_time(
     make_store: MakeStore, clock: Clock
 ) -> None:

@@ -303,10 +303,20 @@ class Cluster(RuleBasedStateMachine):
         assert status == self.model.fail_attempt(*run[:4], charge, self.said())
 
     @action(
-        2, "past", pick=PICK, act=st.sampled_from(["start", "report", "finish", "fail"]), life=LIVES
+        4, "past", pick=PICK, act=st.sampled_from(["start", "report", "finish", "fail"]), life=LIVES
     )
     def somebody_comes_late(self, pick: int, act: str, life: str) -> None:
-        run = self.past[pick % len(self.past)]
+        # Those whose bug the same life of the node holds again are told apart by the epoch alone.
+        again = [
+            run
+            for run in self.past
+            if (b := self.model.bugs.get(run[0])) is not None
+            and (b.node, b.incarnation) == run[1:3]
+            and b.epoch != run[3]
+            and b.state in ("ASSIGNED", "RUNNING")
+        ]
+        runs = again or self.past
+        run = runs[pick % len(runs)]
         if pick % 5 == 0:
             run = (run[0], run[1], life, *run[3:])
         if pick % 7 == 0:
