@@ -127,8 +127,9 @@ def node_app(settings: Settings) -> Celery:
     runner: Runner | None = None
 
     @app.task(name=PROCESS_BUG, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
-    def process_bug(bug_id: str, epoch: int) -> None:
-        """Runs assignment `epoch` of the bug, if it is still this node's."""
+    def process_bug(bug_id: str, epoch: int) -> str:
+        """Runs assignment `epoch` of the bug, if it is still this node's; how it ended, for the
+        worker's log."""
         nonlocal runner
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
@@ -140,8 +141,7 @@ def node_app(settings: Settings) -> Celery:
                 incarnation=node.incarnation,
                 run_dir=node.run_dir,
             )
-        ended = runner.run(bug_id, int(epoch))
-        log.info("bug %s, assignment %s: %s", bug_id, epoch, ended)
+        return runner.run(bug_id, int(epoch))
 
     return app
 

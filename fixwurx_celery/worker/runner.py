@@ -14,7 +14,6 @@ import select
 import shutil
 import signal
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -88,6 +87,8 @@ class Runner:
     ) -> None:
         self._store, self._settings, self._ring = store, settings, ring
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
+        self._workspace = run_dir / f"work-{os.getpid()}"
+        self._empty_workspace()
         self._host: EngineHost | None = None
         inherit_orphans()
         signal.signal(signal.SIGCHLD, self._reap_host)
@@ -98,7 +99,7 @@ class Runner:
         A doorbell that is late, doubled or for somebody else ends here without an effect.
         """
         incarnation = self._incarnation()
-        token = uuid.uuid4().hex
+        token = os.urandom(16).hex()
         started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
         if isinstance(started, str):
             return started
@@ -112,29 +113,31 @@ class Runner:
             renewed_at=now,
             seen_going_at=now,
         )
-        workspace = self._run_dir / f"{bug_id}-{epoch}"
         try:
-            workspace.mkdir(parents=True, exist_ok=True)
             job = {
                 "id": bug_id,
                 "agents": started.spec["agents"],
                 "payload": started.spec["payload"],
                 "checkpoint": started.checkpoint,
-                "workspace": str(workspace),
+                "workspace": str(self._workspace),
             }
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
             if run.ended != "done" or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
-        except OSError as error:  # no space, no memory, no right: this node's trouble
+        except StoreUnavailable:
+            self.end_engine()
+            raise
+        except Exception as error:  # no space, no memory, no right: this node's trouble
+            log.exception("bug %s cannot run here", bug_id)
             self.end_engine()
             return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
         except BaseException:
             self.end_engine()
             raise
         finally:
-            _remove(workspace)
+            self._empty_workspace()
 
     def end_engine(self) -> None:
         """Kills the engine's process and everything below it, also what left its session."""
@@ -157,6 +160,18 @@ class Runner:
         if self._host is not None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._host.pid, os.WNOHANG)
+
+    def _empty_workspace(self) -> None:
+        """Removes what the bug left in this process's workspace. The folder itself stays for the
+        next bug: removing and making one costs more than the rest of a short bug."""
+        try:
+            with os.scandir(self._workspace) as entries:
+                is_empty = next(entries, None) is None
+        except FileNotFoundError:
+            is_empty = False
+        if not is_empty:
+            shutil.rmtree(self._workspace, ignore_errors=True)
+            self._workspace.mkdir(parents=True)
 
     # -- the engine's process --------------------------------------------------------------
 
@@ -315,11 +330,3 @@ class Runner:
         )
         self._ring(assignments)
         return status
-
-
-def _remove(folder: Path) -> None:
-    """Most engines tidy up, and an empty folder is removed at a tenth of the cost."""
-    try:
-        folder.rmdir()
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
