@@ -12,7 +12,7 @@ help: ## Show this list
 
 demo: $(VENV)/.demo ## Repair the broken repositories of examples/ on three real nodes
 	$(BIN)/fixwurx-celery run examples/bugs.yaml -o $(OUT) \
-	  --node 9:python --node 9:python --node 9:python,large-memory || test $$? -eq 4
+	  --nodes 3 --node 6:python,large-memory || test $$? -eq 4
 	@echo "patches: $(OUT)/*.patch   logs: $(OUT)/logs/   results: $(OUT)/results.jsonl"
 
 test: $(VENV)/.dev ## Run the tests (about ten minutes at most)

@@ -59,14 +59,15 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
 
     Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
+    over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
     return redis.Redis.from_url(
         url,
         decode_responses=True,
         encoding_errors="replace",  # a log with half a character in it must not stop a report
         socket_timeout=socket_timeout,
         socket_connect_timeout=socket_timeout,
-        socket_keepalive=True,
         health_check_interval=10,
+        **over_network,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5),
     )
 

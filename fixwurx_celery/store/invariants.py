@@ -89,7 +89,7 @@ class Audit:
                 shelves.add(subject)
             elif name.startswith("levels:"):
                 shelves.update(f"{subject}:{level}" for level in self._members(name))
-            elif name.startswith("artifact:"):
+            elif name.startswith(("artifact:", "celery:")):
                 continue
             elif kind is None:
                 wrong.append(f"key {name} is nobody's")
