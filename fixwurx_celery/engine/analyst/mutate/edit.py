@@ -10,24 +10,21 @@ import libcst as cst
 from fixwurx_celery.engine.analyst.mutate.precedence import ATOM, tightness
 from fixwurx_celery.engine.analyst.mutate.source import Source, Span
 
-LOOSE_PARENTS = (
-    cst.Arg,
-    cst.Assign,
-    cst.AugAssign,
-    cst.AnnAssign,
-    cst.Return,
-    cst.If,
-    cst.While,
-    cst.For,
-    cst.Index,
-    cst.Slice,
-    cst.Expr,
-    cst.Element,
-    cst.DictElement,
-    cst.Param,
-    cst.Lambda,
-    cst.Assert,
-)
+# How tightly an expression must bind to stand in each place without parentheses.
+SUM = tightness("a + b")
+NEGATION = tightness("not a")
+NEEDED: dict[type[cst.CSTNode], int] = {
+    **dict.fromkeys(
+        (
+            cst.Arg, cst.Assign, cst.AugAssign, cst.AnnAssign, cst.Return, cst.If, cst.While,
+            cst.For, cst.Index, cst.Slice, cst.Expr, cst.Element, cst.DictElement, cst.Param,
+            cst.Lambda, cst.Assert,
+        ),
+        1,
+    ),
+    **dict.fromkeys((cst.CompFor, cst.CompIf, cst.IfExp), 2),
+    **dict.fromkeys((cst.Comparison, cst.ComparisonTarget), SUM),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +65,14 @@ def fits(source: Source, node: cst.CSTNode, text: str) -> str:
     if getattr(node, "lpar", ()):
         return text
     parent = source.parents.get(node)
-    needed = 0
-    match parent:
-        case cst.Arg() if parent.star:
-            needed = tightness("a | b")
-        case cst.Comparison() | cst.ComparisonTarget():
-            needed = tightness("a | b")
-        case cst.BooleanOperation():
-            needed = tightness("not a") if isinstance(parent.operator, cst.And) else 2
-            if node is parent.right:
-                needed += 0 if needed == tightness("not a") else 1
-        case cst.UnaryOperation() if isinstance(parent.operator, cst.Not):
-            needed = tightness("not a")
-        case cst.CompFor() | cst.CompIf() | cst.IfExp():
-            needed = 2
-        case _ if isinstance(parent, LOOSE_PARENTS):
-            needed = 1
-        case _:
-            needed = ATOM
+    needed = NEEDED.get(type(parent), ATOM) if parent is not None else ATOM
+    if isinstance(parent, cst.BooleanOperation):
+        is_and = isinstance(parent.operator, cst.And)
+        needed = NEGATION if is_and else 2 + (node is parent.right)
+    elif isinstance(parent, cst.UnaryOperation) and isinstance(parent.operator, cst.Not):
+        needed = NEGATION
+    elif isinstance(parent, cst.Arg) and parent.star:
+        needed = SUM
     return text if tightness(text) >= needed else f"({text})"
 
 

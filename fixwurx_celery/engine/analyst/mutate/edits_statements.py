@@ -63,7 +63,7 @@ def _inserted(source: Source, block: cst.IndentedBlock) -> Iterator[Edit]:
     starts_loop = isinstance(source.parents.get(block), cst.For | cst.While)
     at_node = body[0]
     scale = 0.32
-    found = statements(source, at_node)
+    found = dict(statements(source, at_node))
     if loop is not None:
         found["break"] = 0.7
         found["continue"] = 0.6

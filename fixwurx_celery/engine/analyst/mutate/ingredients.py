@@ -35,7 +35,10 @@ def negated(text: str) -> str:
 
 def conditions(source: Source, node: cst.CSTNode) -> dict[str, float]:
     """Return conditions over what is in sight of `node`, with how likely each is, up to 1."""
-    return _merged(_conditions(source, node))
+    key = ("conditions", source.scopes[node])
+    if key not in source.known:
+        source.known[key] = _merged(_conditions(source, node))
+    return source.known[key]
 
 
 def _conditions(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]]:
@@ -155,7 +158,10 @@ def results(source: Source, node: cst.CSTNode) -> dict[str, float]:
 
 def statements(source: Source, node: cst.CSTNode) -> dict[str, float]:
     """Return simple statements that may be missing near `node`, with weights up to 1."""
-    return _merged(_statements(source, node))
+    key = ("statements", source.scopes[node])
+    if key not in source.known:
+        source.known[key] = _merged(_statements(source, node))
+    return source.known[key]
 
 
 def _statements(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]]:

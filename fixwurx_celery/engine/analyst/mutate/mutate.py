@@ -29,6 +29,7 @@ from fixwurx_celery.engine.base import JSON
 
 STEP_S = 1.0
 EDITS_MAX = 60_000
+SMALL_FILE_LINES = 400  # in these, lines that no failing test ran are tried too, last
 OVERDUE_FACTOR = 10.0
 OVERDUE_MAX = 500
 REMEMBERED_SURVIVORS = 8
@@ -113,8 +114,61 @@ class Mutate:
             case.log("mutate: no Python file to edit")
             return
         yield from self._measure()
-        yield from self._prepare()
+        suspicion: dict[tuple[str, int], float] = {}
+        sources: list[Source] = []
+        for path, text in self._texts.items():
+            yield
+            try:
+                source = Source(path, text)
+            except Exception as error:  # a parser may refuse what another version accepts
+                case.log(f"mutate: {path} cannot be parsed ({type(error).__name__}), left alone")
+                continue
+            suspicion |= self._suspect(source)
+            sources.append(source)
+        self._ranked = yield from self._make(sources, suspicion)
+        self._digest = digest_of(edit for _, edit in self._ranked)
+        self._resume(case.resume)
         yield from self._search()
+        every = {
+            (source.path, line): 0.0
+            for source in sources
+            if source.text.count("\n") <= SMALL_FILE_LINES
+            for line in range(1, source.text.count("\n") + 2)
+            if (source.path, line) not in suspicion
+        }
+        self._ranked = [*self._ranked, *(yield from self._make(sources, every))]
+        yield from self._search()
+
+    def _suspect(self, source: Source) -> dict[tuple[str, int], float]:
+        """Tell `source` what was measured of it, and return how suspicious its lines are."""
+        seen, profile = self._case.observation, self._profile
+        accused = profile.accused()
+        observed = dict(seen.suspicion) if seen else {}
+        if seen and not accused and not observed:
+            observed = {
+                (path, line): 1.0 / (1 + depth) for path, line, depth in seen.traceback_lines
+            }
+        source.types = {
+            line: names for (name, line), names in profile.types.items() if name == source.path
+        }
+        source.raised = {line for name, line in profile.raised if name == source.path}
+        return spread(source, accused, observed)
+
+    def _make(
+        self, sources: Sequence[Source], suspicion: Mapping[tuple[str, int], float]
+    ) -> Generator[None, None, Sequence[tuple[float, Edit]]]:
+        """Return the edits of the lines in `suspicion`, best first."""
+        found: list[Edit] = []
+        for source in sources:
+            source.keep_lines({line for name, line in suspicion if name == source.path})
+            for edit in makers.edits(source):
+                found.append(edit)
+                if len(found) % 2000 == 0:
+                    yield
+        yield
+        chosen = ranked(found, suspicion, EDITS_MAX)
+        self._case.log(f"mutate: {len(chosen)} edits of {len(sources)} files")
+        return chosen
 
     def _measure(self) -> Iterator[None]:
         case, profile = self._case, self._profile
@@ -149,47 +203,13 @@ class Mutate:
             warm.preload(profile.modules)
             warm.grow()
 
-    def _prepare(self) -> Iterator[None]:
-        case, profile = self._case, self._profile
-        accused = profile.accused()
-        observed = case.observation.suspicion if case.observation else {}
-        if case.observation and not accused and not observed:
-            observed = {
-                (path, line): 1.0 / (1 + depth)
-                for path, line, depth in case.observation.traceback_lines
-            }
-        suspicion: dict[tuple[str, int], float] = {}
-        found: list[Edit] = []
-        for path, text in self._texts.items():
-            yield
-            try:
-                source = Source(path, text)
-            except Exception as error:  # a parser may refuse what another version accepts
-                case.log(f"mutate: {path} cannot be parsed ({type(error).__name__}), left alone")
-                continue
-            source.types = {
-                line: names for (name, line), names in profile.types.items() if name == path
-            }
-            source.raised = {line for name, line in profile.raised if name == path}
-            suspicion |= spread(source, accused, observed)
-            source.keep_lines({line for (name, line), _ in suspicion.items() if name == path})
-            found += makers.edits(source)
-        yield
-        self._ranked = ranked(found, suspicion, EDITS_MAX)
-        self._digest = digest_of(edit for _, edit in self._ranked)
-        case.log(
-            f"mutate: {len(self._ranked)} edits of {len(self._texts)} files,"
-            f" {len(profile.failing)} failing and {len(profile.passing)} passing tests"
-        )
-        self._resume(case.resume)
-
     def _resume(self, saved: JSON) -> None:
         if not isinstance(saved, Mapping) or saved.get("digest") != self._digest:
             return
         done, tried = saved.get("done"), saved.get("tried")
         overdue, survivors = saved.get("overdue"), saved.get("survivors")
         if isinstance(done, int) and isinstance(tried, int):
-            self._done = self._next = min(done, len(self._ranked))
+            self._done = self._next = done
             self._tried = tried
         if isinstance(overdue, list):
             self._overdue = dict.fromkeys(i for i in overdue if isinstance(i, int))

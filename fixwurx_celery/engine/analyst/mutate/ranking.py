@@ -30,7 +30,7 @@ def ranked(
         groups[edit.path, edit.line, edit.kind].append(edit)
     scored: list[tuple[float, Edit]] = []
     for group in groups.values():
-        group.sort(key=lambda edit: -edit.weight)
+        group.sort(key=lambda edit: (-edit.weight, edit.start, edit.text))
         for index, edit in enumerate(group):
             weight = suspicion.get((edit.path, edit.line), FLOOR)
             score = max(weight, FLOOR) * edit.weight / (1.0 + CROWDING * index)

@@ -62,9 +62,11 @@ class Source:
         self.calls: dict[str, None] = {}
         self.attribute_owners: dict[str, dict[str, None]] = {}
         self._functions: dict[str, cst.CSTNode] | None = None
+        self.known: dict[tuple[str, Scope], dict[str, float]] = {}
         self.raised: set[int] = set()
         self.types: dict[int, dict[str, set[str]]] = {}
         self._walk(self.module, self.top)
+        self._every = self.nodes
         self._collect()
 
     def _walk(self, node: cst.CSTNode, scope: Scope) -> None:
@@ -146,8 +148,8 @@ class Source:
             self._condition(scope, test.expression)
 
     def keep_lines(self, lines: set[int]) -> None:
-        """Forget the nodes that begin on no line of `lines`, once ingredients were gathered."""
-        self.nodes = [node for node in self.nodes if self.line(node) in lines]
+        """Leave only the nodes that begin on a line of `lines` to be edited."""
+        self.nodes = [node for node in self._every if self.line(node) in lines]
 
     # What edits are built from.
 
