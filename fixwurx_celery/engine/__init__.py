@@ -1,6 +1,6 @@
 """What processes one bug: the seam, and the engine that ships."""
 
-from fixwurx_celery.engine.base import Artifacts, Engine, EngineBug, EngineFactory, Phase, Verdict
+from fixwurx_celery.engine.base import Artifacts, Engine, EngineBug, EngineFactory, Outcome, Phase
 from fixwurx_celery.engine.triangulation import triangulation
 
 __all__ = [
@@ -8,7 +8,7 @@ __all__ = [
     "Engine",
     "EngineBug",
     "EngineFactory",
+    "Outcome",
     "Phase",
-    "Verdict",
     "triangulation",
 ]

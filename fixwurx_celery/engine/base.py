@@ -7,32 +7,14 @@ An engine sees the bug's id, its agents and its payload, and nothing else of the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from fixwurx_celery.domain.bugs import Outcome, Phase
+
+__all__ = ["JSON", "Artifacts", "Engine", "EngineBug", "EngineFactory", "Outcome", "Phase"]
+
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
-
-
-class Phase(StrEnum):
-    """The phases of a bug, under FixWurx's own names."""
-
-    TRIAGE = "TRIAGE"
-    REPRO = "REPRO"
-    ANALYZE = "ANALYZE"
-    PATCH = "PATCH"
-    VERIFY = "VERIFY"
-    DONE = "DONE"
-    ESCALATE = "ESCALATE"
-
-
-class Verdict(StrEnum):
-    """How an attempt of the shipped engine ends; all but `ERROR` are answers."""
-
-    FIXED = "FIXED"
-    NOT_REPRODUCED = "NOT_REPRODUCED"
-    NOT_FIXED = "NOT_FIXED"
-    ERROR = "ERROR"
 
 
 class Artifacts(Protocol):

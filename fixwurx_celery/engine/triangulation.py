@@ -16,7 +16,7 @@ from time import monotonic
 
 from fixwurx_celery.engine.analyst import factory
 from fixwurx_celery.engine.analyst.base import Analyst, AnalystError, Candidate, Case, Observation
-from fixwurx_celery.engine.base import JSON, EngineBug, Phase, Verdict
+from fixwurx_celery.engine.base import JSON, EngineBug, Outcome, Phase
 from fixwurx_celery.engine.observer import (
     NotRunnableError,
     from_json,
@@ -77,10 +77,10 @@ class Triangulation:
         except StopIteration:
             pass
         except NO_ANSWER as problem:
-            self._finish(Verdict.ERROR, " ".join(str(problem).split()) or repr(problem))
+            self._finish(Outcome.ERROR, " ".join(str(problem).split()) or repr(problem))
         except Exception as problem:  # the loop's edge: a defect of ours is no answer either
             traceback.print_exc()
-            self._finish(Verdict.ERROR, f"the engine failed: {problem!r}; please report this")
+            self._finish(Outcome.ERROR, f"the engine failed: {problem!r}; please report this")
 
     def all_done(self) -> bool:
         """True once there is an outcome."""
@@ -89,7 +89,7 @@ class Triangulation:
     def cancel(self) -> None:
         """Stop at once and end every process; harmless when all is done."""
         if not self.all_done():
-            self._finish(Verdict.ERROR, "cancelled before there was an answer")
+            self._finish(Outcome.ERROR, "cancelled before there was an answer")
 
     def checkpoint(self) -> JSON:
         """What the next node needs; at most 64 KiB as JSON."""
@@ -138,7 +138,7 @@ class Triangulation:
             self._enter(Phase.REPRO)
             failure = yield from run_reproduce(work, workspace, self._processes)
             if failure.passed:
-                self._finish(Verdict.NOT_REPRODUCED, f"reproduce passed in {failure.seconds:.1f} s")
+                self._finish(Outcome.NOT_REPRODUCED, f"reproduce passed in {failure.seconds:.1f} s")
                 return
             self._say(
                 f"reproduced: no end within {work.reproduce_timeout_s:.0f} s"
@@ -192,7 +192,7 @@ class Triangulation:
                 self._pending = []
                 if survivor is not None:
                     self._finish(
-                        Verdict.FIXED,
+                        Outcome.FIXED,
                         f"reproduce and verify pass with {survivor.candidate.description}",
                         patch=survivor.patch,
                         edit=survivor.candidate.description,
@@ -204,7 +204,7 @@ class Triangulation:
             pending = list(analyst.step())
             yield
         self._finish(
-            Verdict.NOT_FIXED, f"none of the {self._tried()} candidates tried passes the tests"
+            Outcome.NOT_FIXED, f"none of the {self._tried()} candidates tried passes the tests"
         )
 
     def _resumed_observation(self, resume: Mapping[str, JSON]) -> Observation | None:
@@ -242,8 +242,8 @@ class Triangulation:
         self._entered = now
         self.phase = str(phase)
 
-    def _finish(self, verdict: Verdict, reason: str, **found: str) -> None:
-        is_good = verdict in (Verdict.FIXED, Verdict.NOT_REPRODUCED)
+    def _finish(self, verdict: Outcome, reason: str, **found: str) -> None:
+        is_good = verdict in (Outcome.FIXED, Outcome.NOT_REPRODUCED)
         self._enter(Phase.DONE if is_good else Phase.ESCALATE)
         self._say(f"{verdict}: {reason}")
         self.outcome = {
