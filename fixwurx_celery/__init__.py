@@ -1,26 +1,80 @@
 """FixWurx on Celery: bugs in, verified patches out, agents never over-committed.
 
-Importing this package connects to nothing and starts nothing. `celery -A fixwurx_celery` finds the
-node's application as `app`, made from FIXWURX_* variables when it is first asked for.
+Importing this package connects to nothing, starts nothing and loads nothing heavy: each public name
+is imported when it is first asked for. `celery -A fixwurx_celery` finds the node's application as
+`app`, made from FIXWURX_* variables.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "app"]
+__all__ = [
+    "BalancingStrategy",
+    "Bug",
+    "BugHandle",
+    "BugState",
+    "ClusterResourceManager",
+    "Connection",
+    "LoadBalancer",
+    "Outcome",
+    "ResourceManager",
+    "ScalingCoordinator",
+    "Settings",
+    "WorkerNode",
+    "WorkerState",
+    "__version__",
+    "app",
+]
+
+HOMES = {
+    "BalancingStrategy": "domain.nodes",
+    "Bug": "domain.bugs",
+    "BugHandle": "cluster",
+    "BugState": "domain.bugs",
+    "ClusterResourceManager": "cluster",
+    "Connection": "cluster",
+    "LoadBalancer": "cluster",
+    "Outcome": "domain.bugs",
+    "ResourceManager": "cluster",
+    "ScalingCoordinator": "cluster",
+    "Settings": "settings",
+    "WorkerNode": "domain.nodes",
+    "WorkerState": "domain.nodes",
+}
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from fixwurx_celery.cluster import (
+        BugHandle,
+        ClusterResourceManager,
+        Connection,
+        LoadBalancer,
+        ResourceManager,
+        ScalingCoordinator,
+    )
+    from fixwurx_celery.domain.bugs import Bug, BugState, Outcome
+    from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+    from fixwurx_celery.settings import Settings
 
     app: Celery
 
 
 def __getattr__(name: str) -> Any:
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fixwurx_celery.settings import Settings
-    from fixwurx_celery.worker.app import node_app
+    if name == "app":
+        from fixwurx_celery.settings import Settings
+        from fixwurx_celery.worker.app import node_app
 
-    globals()["app"] = made = node_app(Settings.from_environment())
-    return made
+        found: Any = node_app(Settings.from_environment())
+    elif name in HOMES:
+        found = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
