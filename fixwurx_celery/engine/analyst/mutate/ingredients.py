@@ -266,8 +266,8 @@ def _statements(source: Source, node: cst.CSTNode) -> Iterator[tuple[str, float]
         for value in [*values, "None", "0", "[]", "True", "False"]:
             yield f"{target} = {value}", 0.35
         for value in values:
-            yield f"{target} += {value}", 0.45
-            yield f"{target} -= {value}", 0.45
+            yield f"{target} += {value}", 0.6
+            yield f"{target} -= {value}", 0.6
         for value in values:
             yield f"{target}.append({value})", 0.2
             yield f"{target}.add({value})", 0.2
