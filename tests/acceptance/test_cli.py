@@ -316,7 +316,8 @@ def test_the_doctor_refuses_a_server_in_cluster_mode_in_one_sentence(
     port = free_port()
     process = subprocess.Popen(
         [server_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-         "--cluster-enabled", "yes", "--dir", str(tmp_path), "--logfile", "server.log"]
+         # Left alone, this is the port plus 10000, which may be above 65535.
+         "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--dir", str(tmp_path), "--logfile", "server.log"]
     )  # fmt: skip
     cli = cli_of(replace(settings, redis_url=f"redis://127.0.0.1:{port}/0"))
     try:
