@@ -314,10 +314,11 @@ def test_the_doctor_refuses_a_server_in_cluster_mode_in_one_sentence(
     settings: Settings, tmp_path: Path
 ) -> None:
     port = free_port()
+    bus_port = free_port()  # left alone it is the port plus 10000, which may be above 65535
     process = subprocess.Popen(
         [server_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-         # Left alone, this is the port plus 10000, which may be above 65535.
-         "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--dir", str(tmp_path), "--logfile", "server.log"]
+         "--cluster-enabled", "yes", "--cluster-port", str(bus_port),
+         "--dir", str(tmp_path), "--logfile", "server.log"]
     )  # fmt: skip
     cli = cli_of(replace(settings, redis_url=f"redis://127.0.0.1:{port}/0"))
     try:
