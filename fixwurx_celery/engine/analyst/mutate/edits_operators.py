@@ -133,6 +133,14 @@ def _boolean(source: Source, node: cst.BooleanOperation) -> Iterator[Edit]:
     )
     yield replaced(source, node, source.code(node.left), "clause dropped", 0.5)
     yield replaced(source, node, source.code(node.right), "clause dropped", 0.5)
+    inner = node.right
+    if isinstance(inner, cst.BooleanOperation):  # a and (b or c) -> a or (b and c)
+        first, last = source.outer_span(inner)
+        start, end = source.span(inner.operator)
+        own = source.text[slice(*source.span(node.operator))]
+        flipped = f"{source.text[first:start]}{own}{source.text[end:last]}"
+        text = f"{source.code(node.left)} {other} {flipped}"
+        yield replaced(source, node, text, "boolean operator", 0.4)
     middle = "and" if other == "or" else "or"
     text = f"{source.code(node.right)} {middle} {source.code(node.left)}"
     yield replaced(source, node, text, "operands swapped", 0.3)

@@ -67,6 +67,9 @@ def _indices(source: Source, index: cst.BaseExpression, text: str) -> Iterator[E
     if isinstance(index, cst.SimpleString):
         return
     yield replaced(source, index, f"-{wrap(text)}", "index", 0.25)
+    if isinstance(index, cst.Integer):
+        for name in _numbers(source, index):
+            yield replaced(source, index, name, "index", 0.45)
     if not isinstance(index, cst.Integer):
         for other, weight in (("-1", 0.3), ("0", 0.3), ("1", 0.15)):
             yield replaced(source, index, other, "index", weight)
