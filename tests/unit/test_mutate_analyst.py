@@ -291,11 +291,13 @@ def test_endless_memory_ends_the_run_only(pool: Pool) -> None:
     assert ran(pool, "VALUE = 1\n").passed
 
 
-def test_processes_that_a_run_leaves_are_killed(pool: Pool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_processes_that_a_run_leaves_are_killed(pool: Pool, tmp_path: Path, apart: bool) -> None:
     marker = tmp_path / "pid"
     start = (
         "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
+        f" start_new_session={apart})\n"
         f"open({str(marker)!r}, 'w').write(str(child.pid))\nVALUE = 1\n"
     )
 
@@ -334,7 +336,8 @@ pool = Pool(source=root / "source", scratch=root / "warm",
             edited=("m.py",), environment={}, count=1, log=print)
 while not pool.ready:
     pool.poll(0.2)
-pool.submit(Run(sources={"m.py": "while True: pass"}, cpu=500.0, wall=500.0), 1)
+forks = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork()"
+pool.submit(Run(sources={"m.py": forks + "; time.sleep(500)"}, cpu=500.0, wall=500.0), 1)
 print("running", pool.hosts[0].process.pid, flush=True)
 time.sleep(500)
 """
@@ -350,14 +353,14 @@ def test_hosts_and_runs_die_with_their_owner(tmp_path: Path) -> None:
     )
     assert owner.stdout is not None
     host = psutil.Process(int(owner.stdout.readline().split()[1]))
-    wait_until(lambda: bool(host.children()), "a run under way")
-    run = host.children()[0]
+    wait_until(lambda: len(host.children(recursive=True)) == 2, "a run that has forked")
+    runs = host.children(recursive=True)
 
     owner.kill()
     owner.wait()
     owner.stdout.close()
 
-    for process in (host, run):
+    for process in (host, *runs):
         wait_until(partial(is_over, process), f"end of {process.pid}")
 
 

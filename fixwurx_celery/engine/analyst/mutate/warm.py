@@ -21,6 +21,7 @@ from fixwurx_celery.engine.analyst.mutate.runs import NOT_COPIED, Ran, Run
 HOST_SCRIPT = Path(__file__).with_name("warm_host.py")
 LEVELS = ("late", "early", "bare")
 START_DEADLINE_S = 30.0  # importing pytest and a large conftest on a loaded machine
+END_DEADLINE_S = 3.0  # a host kills what its run started; then it is killed itself
 QUEUED_PER_HOST = 2  # one running and one waiting, so that a host is not idle between steps
 LONGEST_TMPDIR = 60  # a socket's path holds 107 bytes, and pytest adds 40 of its own
 MEMORY_BYTES = 2 << 30  # what one run may add; an endless append ends here
@@ -97,8 +98,12 @@ class Host:
         """End the process; its children die with it."""
         if self.process is None:
             return
-        self.process.kill()
-        self.process.wait()
+        self.process.terminate()
+        try:
+            self.process.wait(END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()

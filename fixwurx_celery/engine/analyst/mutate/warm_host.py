@@ -29,13 +29,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 FILE_BYTES = 256 << 20  # an endless print must not fill the disk
 
 
-def die_with_parent(expected_parent: int) -> None:
-    """Ask the kernel to kill this process when its parent dies, also if that just happened."""
+def die_with_parent(expected_parent: int, with_signal: signal.Signals) -> None:
+    """Ask the kernel to signal this process when its parent dies, also if that just happened."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, with_signal, 0, 0, 0)
     if os.getppid() != expected_parent:
         os._exit(1)
 
@@ -54,6 +55,7 @@ class Host:
         os.close(null)
         self.buffer = b""
         self.pipe = -1
+        self.child = 0
         self.originals: dict[Path, bytes] = {}
         self.request: dict[str, Any] = {}
 
@@ -84,7 +86,7 @@ class Host:
             while b"\n" not in self.buffer:
                 chunk = self.requests.read(1 << 16)
                 if not chunk:
-                    os._exit(0)
+                    self.end()
                 self.buffer += chunk
             line, self.buffer = self.buffer.split(b"\n", 1)
             request: dict[str, Any] = json.loads(line)
@@ -100,13 +102,37 @@ class Host:
                 os.close(read_end)
                 self.become_child(request, parent)
                 return request
+            self.child = pid
             os.close(self.pipe)
             with contextlib.suppress(OSError):
                 os.setpgid(pid, pid)
             result = self.watch(pid, read_end, started + request["wall"])
+            self.child = 0
+            self.bury()
             result["seconds"] = time.monotonic() - started
             self.restore()
             self.reply(event="done", id=request["id"], **result)
+
+    def end(self, *_: Any) -> NoReturn:
+        """Kill the run under way with all that it started, and leave."""
+        if self.child:
+            with contextlib.suppress(OSError):
+                os.killpg(self.child, signal.SIGKILL)
+        self.bury()
+        os._exit(1)
+
+    def bury(self) -> None:
+        """Kill what runs left behind, whatever its process group: orphans come to this process."""
+        children = Path(f"/proc/self/task/{os.getpid()}/children")
+        for _ in range(50):
+            with contextlib.suppress(OSError):
+                left = [int(word) for word in children.read_text().split()]
+                if not left:
+                    return
+                for pid in left:
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+                        os.waitpid(pid, 0)
 
     def preload(self, modules: list[str]) -> None:
         """Import what every child would import anyway and that does not belong to the tree."""
@@ -141,7 +167,8 @@ class Host:
         self.request = request
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
-        die_with_parent(parent)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        die_with_parent(parent, signal.SIGKILL)
         self.requests.close()
         os.close(self.replies)
         os.chdir(self.spec["cwd"])
@@ -222,8 +249,11 @@ def beside(name: str) -> Any:
 def main() -> None:
     """Set up the interpreter as `python -m pytest` would have it, then serve."""
     spec = json.loads(Path(sys.argv[1]).read_text())
-    die_with_parent(spec["parent"])
     host = Host(spec)
+    signal.signal(signal.SIGTERM, host.end)
+    die_with_parent(spec["parent"], signal.SIGTERM)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     keep = {*sys.builtin_module_names, "__main__", "os"}
     os.chdir(spec["cwd"])
     if spec["cwd_on_path"]:
