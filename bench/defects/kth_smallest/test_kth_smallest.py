@@ -1,3 +1,4 @@
+import random
 import pytest
 from kth_smallest import kth_smallest
 
@@ -10,6 +11,12 @@ def test_each(k):
 
 def test_equal_items():
     assert kth_smallest([3, 3, 3], 2) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random(seed):
+    items = [random.Random(seed).randrange(30) for _ in range(25)]
+    assert [kth_smallest(items, k) for k in range(25)] == sorted(items)
 
 
 @pytest.mark.parametrize("k", [-1, 3])

@@ -10,6 +10,14 @@ def test_weights():
     assert weighted_mean([10, 20], [3, 1]) == 12.5
 
 
+def test_small_weights():
+    assert weighted_mean([4, 8], [0.25, 0.25]) == 6
+
+
+def test_weights_below_zero():
+    assert weighted_mean([4, 8], [-1, -1]) == 6
+
+
 def test_no_weight():
     assert weighted_mean([5, 7], [0, 0]) == 0.0
 

@@ -19,5 +19,9 @@ def test_no_path():
     assert shortest_path(G, 6, 1) == []
 
 
+def test_names_in_any_order():
+    assert shortest_path({"m": ["z"], "z": ["a"], "a": ["k"]}, "m", "k") == ["m", "z", "a", "k"]
+
+
 def test_middle():
     assert shortest_path(G, 3, 6) in ([3, 4, 6], [3, 5, 6])

@@ -31,6 +31,16 @@ def test_around_several_times():
     assert out == list(range(10))
 
 
+def test_items_after_the_turn():
+    buffer = RingBuffer(4)
+    for item in range(6):
+        buffer.push(item)
+    assert [buffer.pop() for _ in range(3)] == [2, 3, 4]
+    buffer.push(6)
+    assert buffer.items() == [5, 6]
+    assert buffer.start == 1
+
+
 def test_full_pop_push():
     buffer = RingBuffer(2)
     buffer.push("a")

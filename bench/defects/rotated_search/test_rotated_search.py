@@ -14,6 +14,11 @@ def test_missing(target):
     assert find_in_rotated(ITEMS, target) == -1
 
 
+@pytest.mark.parametrize("items", [[2, 1], [1, 2], [5], [3, 1, 2]])
+def test_short(items):
+    assert [find_in_rotated(items, t) for t in items] == list(range(len(items)))
+
+
 @pytest.mark.parametrize("shift", range(9))
 def test_every_rotation(shift):
     base = list(range(0, 18, 2))

@@ -12,6 +12,9 @@ from title_words import title
         ("COMING IN", "Coming In"),
         ("gone  with   wind", "Gone With Wind"),
         ("salt and pepper", "Salt and Pepper"),
+        ("of mice and men", "Of Mice and Men"),
+        ("to be of and in the", "To Be of and in The"),
+        ("in the", "In The"),
     ],
 )
 def test_title(text, headline):

@@ -1,5 +1,5 @@
 import pytest
-from prime_test import is_prime, next_prime
+from primality import is_prime, next_prime
 
 
 @pytest.mark.parametrize("number", [2, 3, 5, 7, 11, 97, 7919])
