@@ -116,7 +116,9 @@ def node_app(settings: Settings) -> Celery:
     """The application whose workers are nodes with these settings. Connects to nothing yet."""
     app = make_app(settings)
     app.conf.update(
-        worker_concurrency=settings.total_agents,
+        # One to spare: it takes the next bug while the last one's process still hands in its
+        # result. Agents bound what runs, not processes; an idle one costs 5 MB.
+        worker_concurrency=settings.total_agents + 1,
         worker_consumer=f"{__name__}:NodeConsumer",
         worker_proc_alive_timeout=30.0,
     )
