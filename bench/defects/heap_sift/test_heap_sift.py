@@ -10,7 +10,8 @@ def test_sorts(items):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random(seed):
-    items = [random.Random(seed).randrange(50) for _ in range(40)]
+    rng = random.Random(seed)
+    items = [rng.randrange(50) for _ in range(40)]
     assert heap_sort(items) == sorted(items)
 
 

@@ -15,7 +15,8 @@ def test_equal_items():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random(seed):
-    items = [random.Random(seed).randrange(30) for _ in range(25)]
+    rng = random.Random(seed)
+    items = [rng.randrange(30) for _ in range(25)]
     assert [kth_smallest(items, k) for k in range(25)] == sorted(items)
 
 

@@ -10,5 +10,6 @@ def test_small(items):
 
 @pytest.mark.parametrize("size", [9, 16, 33, 36])
 def test_random(size):
-    items = [random.Random(size).randrange(99) for _ in range(size)]
+    rng = random.Random(size)
+    items = [rng.randrange(99) for _ in range(size)]
     assert shell_sort(items) == sorted(items)

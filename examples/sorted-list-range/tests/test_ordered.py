@@ -12,7 +12,8 @@ def numbers():
 
 
 def test_stays_sorted():
-    source = [random.Random(3).randrange(100) for _ in range(200)]
+    rng = random.Random(3)
+    source = [rng.randrange(100) for _ in range(200)]
     assert list(OrderedNumbers(source)) == sorted(source)
     assert len(OrderedNumbers(source)) == 200
 
