@@ -7,6 +7,7 @@ from fixwurx_celery.store import Event
 from tests.support.model import HOLDING, WAITING, Model, ModelBug, ModelNode
 
 Taken = Callable[[], list[Event]]
+OFF_ITS_NODE = ("bug_given_back", "bug_escalated", "bug_cancelled", "bug_released")
 
 
 class ModelCalls(Model):
@@ -271,7 +272,7 @@ class ModelCalls(Model):
         for bug_id in unanswered - given_up:
             self.bugs[bug_id].bell_ms = self.now_ms + self.limits["ring_after_ms"]
         for event in events:
-            if event.action == "bug_given_back" and event.bug not in lost:
+            if event.action in OFF_ITS_NODE and event.bug not in lost:
                 charge = "attempts" if event.bug in expired else ""
                 (expired if charge else given_up).remove(event.bug)
                 self.give_back(self.bugs[event.bug], charge)
@@ -279,7 +280,7 @@ class ModelCalls(Model):
                     self.bugs[event.bug].due_ms if event.bug in self.bugs else None, self.now_ms
                 ):
                     back_off_over.append(self.bugs[event.bug])
-            elif event.action == "bug_given_back":
+            elif event.action in OFF_ITS_NODE:
                 lost.remove(event.bug)
             elif event.bug in {bug.id for bug in back_off_over}:
                 self._join(back_off_over)

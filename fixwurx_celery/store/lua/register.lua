@@ -31,7 +31,7 @@ redis.call('HSET', key, 'incarnation', incarnation, 'profile', profile, 'facts',
 redis.call('ZADD', NODES, int(now_ms + limits.heartbeat_ttl_ms), node)
 redis.call('ZREM', GONE, node)
 count_profile(profile, 1)
-emit('node_registered', '', node, '', incarnation)
+emit('node_registered', '', node, '', incarnation .. ' ' .. profile)
 fill(node)
 dispatch_waiting(64, strategy())
 return answer('REGISTERED')

@@ -70,7 +70,7 @@ for _, bug in ipairs(fresh) do
       local seat = seat_of(bug.id, bug.expected)
       redis.call('HSET', bug_key(bug.id), 'state', 'PENDING', 'class', class, 'spec', bug.spec,
         'rank', rank, 'seat', seat, 'waiting_ms', int(now_ms))
-      emit('bug_submitted', bug.id, '', '')
+      emit('bug_submitted', bug.id, '', '', class)
       if node then
         assign(bug.id, class, node)
         settle(node, by)

@@ -46,6 +46,7 @@ local function node_channel(node, incarnation)
   return PREFIX .. 'orders:' .. node .. ':' .. incarnation
 end
 
+-- One event for each change of state, written in the same step (docs/events.md).
 local function emit(action, bug, node, epoch, detail)
   redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
     'node', node, 'epoch', epoch, 'detail', detail or '')

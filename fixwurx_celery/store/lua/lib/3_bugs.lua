@@ -45,7 +45,7 @@ local function take(bug, class, node, state)
   redis.call('HINCRBY', key, 'free', -parse(class).agents)
   redis.call('HINCRBY', key, 'bugs', 1)
   redis.call('HSET', key, 'used', next_sequence())
-  emit(state == 'RESERVED' and 'bug_reserved' or 'bug_assigned', bug, node, epoch)
+  emit(state == 'RESERVED' and 'bug_reserved' or 'bug_assigned', bug, node, epoch, class)
   return epoch
 end
 
@@ -226,14 +226,14 @@ local function give_back(bug, charge, reason)
   local key = bug_key(bug)
   local f = redis.call('HMGET', key, 'class', 'node', 'epoch', 'rank', 'seat', 'cancelling', 'state')
   let_go(bug, f[2])
-  emit('bug_given_back', bug, f[2], f[3], reason)
   if f[7] == 'RESERVED' then
     redis.call('DEL', key)
+    emit('bug_released', bug, f[2], f[3], reason)
     return 'RELEASED'
   end
   if f[6] then
     conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled' }))
-    emit('bug_cancelled', bug, f[2], f[3])
+    emit('bug_cancelled', bug, f[2], f[3], reason)
     return 'CANCELLED'
   end
   local count = 0
@@ -254,6 +254,7 @@ local function give_back(bug, charge, reason)
     end
   end
   redis.call('HSET', key, 'state', 'PENDING', 'node', '', 'incarnation', '', 'waiting_ms', int(now_ms))
+  emit('bug_given_back', bug, f[2], f[3], reason)
   if count <= 1 then
     join_line(bug, f[1], f[4], f[5])
   else
