@@ -13,7 +13,7 @@ from fixwurx_celery.store import Event
         (("bug_assigned", "BUG-1", "n@h", "7", "3|"), "bug assigned BUG-1 on n@h"),
         (("bug_started", "BUG-1", "n@h", "7", "2"), "bug started BUG-1 on n@h: run 2"),
         (("bug_given_back", "BUG-1", "n@h", "7", "drains"), "bug given back BUG-1 on n@h: drains"),
-        (("node_registered", "", "n@h", "", "5f0c 9|gpu"), "node registered on n@h: 9 agents and gpu"),
+        (("node_registered", "", "n@h", "", "5f 9|x"), "node registered on n@h: 9 agents and x"),
         (("node_kept", "BUG-1", "n@h", "", "9|"), "node kept BUG-1 on n@h: 9 agents"),
     ],
 )  # fmt: skip
