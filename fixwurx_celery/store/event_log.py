@@ -9,9 +9,8 @@ from fixwurx_celery.store.records import Event
 __all__ = ["log_violations", "whole_log"]
 
 
-def whole_log(store: ClusterStore) -> Iterator[Event]:
-    """Every event that the log still has, the oldest first; ends where it ended."""
-    after = "0-0"
+def whole_log(store: ClusterStore, after: str = "0-0") -> Iterator[Event]:
+    """Every event that the log still has (after that one), the oldest first; ends with the log."""
     while events := store.events(after, most=5000):
         yield from events
         after = events[-1].id
