@@ -40,7 +40,7 @@ BUG_MOVES: Final[Mapping[str, tuple[frozenset[BugState | None], BugState | None]
     "bug_cancelling": (frozenset({RUNNING}), RUNNING),
     "bug_given_back": (frozenset({ASSIGNED, RUNNING}), PENDING),
     "bug_finished": (frozenset({RUNNING}), None),
-    "bug_escalated": (frozenset({ASSIGNED, RUNNING}), None),
+    "bug_escalated": (frozenset({PENDING, ASSIGNED, RUNNING}), None),
     "bug_cancelled": (frozenset({PENDING, ASSIGNED, RUNNING}), None),
     "bug_released": (frozenset({PENDING, ASSIGNED, RUNNING, RESERVED}), None),
     "bug_expired": (frozenset({None}), None),
@@ -56,7 +56,9 @@ NODE_MOVES: Final[Mapping[str, tuple[frozenset[WorkerState | None], WorkerState 
     "node_forgotten": (frozenset({OFFLINE}), None),
 }
 
-UNJUDGED: Final = frozenset({"node_ejected", "node_readmitted", "node_kept", "strategy_set"})
+UNJUDGED: Final = frozenset(
+    {"node_ejected", "node_readmitted", "node_kept", "strategy_set", "mended", "silence_forgiven"}
+)
 """Events that change no state."""
 
 TAKING: Final = frozenset({"bug_assigned", "bug_reserved"})

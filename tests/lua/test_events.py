@@ -59,7 +59,7 @@ def test_a_bug_that_is_taken_off_its_node_is_told_once_with_epoch_and_reason(
     fail(store, start(store, second, life), "attempts", "it died again")
     store.cancel("killed")
     fail(store, killed, "attempts", "it died as well")
-    store.drain("n0")
+    store.drain("n0", 30)
     fail(store, waits, "", "node ends")
     store.cancel("waits")
     epoch = str(second.epoch)
@@ -71,7 +71,7 @@ def test_a_bug_that_is_taken_off_its_node_is_told_once_with_epoch_and_reason(
         ("bug_escalated", "again", "n0", epoch, "it died again"),
         ("bug_cancelling", "killed", "n0", str(killed.epoch), ""),
         ("bug_cancelled", "killed", "n0", str(killed.epoch), "it died as well"),
-        ("node_draining", "", "n0", "", ""),
+        ("node_draining", "", "n0", "", "30000"),
         ("bug_given_back", "waits", "n0", str(waits.epoch), "node ends"),
         ("bug_cancelled", "waits", "", str(waits.epoch), "cancelled before it started"),
     ]
@@ -108,7 +108,7 @@ def test_the_lives_of_a_node_are_told_and_what_it_held_is_given_back_before_it_i
     ended, (run,) = running(store, life, bug("ended"))[0], running(store, life, bug("a"))
     finish(store, ended)
     before = len(told(store))
-    store.drain("n0")
+    store.drain("n0", 30)
     store.resume("n0")
     store.register("n0", "l1", "9|", {})
     second = store.bug("a").epoch
@@ -117,7 +117,7 @@ def test_the_lives_of_a_node_are_told_and_what_it_held_is_given_back_before_it_i
     store.sweep()
 
     assert told(store, before) == [
-        ("node_draining", "", "n0", "", ""),
+        ("node_draining", "", "n0", "", "30000"),
         ("node_resumed", "", "n0", "", ""),
         ("bug_given_back", "a", "n0", str(run.epoch), "node came back under a new incarnation"),
         ("node_lost", "", "n0", "", "node came back under a new incarnation"),

@@ -42,7 +42,6 @@ LIVES = st.sampled_from(["l0", "l1", "l2"])
 CLASSES = st.sampled_from([(1, ""), (2, ""), (3, ""), (3, ""), (3, "gpu"), (9, ""), (12, "")])
 PROFILES = st.sampled_from([(2, ""), (3, ""), (9, ""), (4, "gpu"), (9, "gpu,arm")])
 PICK = st.integers(0, 63)
-NEVER = (0, -1_000_000)
 TERMINAL = st.sampled_from([BugState.DONE, BugState.DONE, BugState.ESCALATED, BugState.CANCELLED])
 
 
@@ -83,9 +82,10 @@ class Cluster(RuleBasedStateMachine):
         self.calls: list[tuple[str, Any, Any]] = []  # likewise every call
         self.bells: list[Assignment] = []  # messages in the broker
         self.caller_dies = self.is_sound = False
-        self.terms: dict[str, tuple[int, int]] = {}  # of each tick: the last term, and when
+        self.ticks: dict[str, tuple[int, int, bool]] = {}  # the last: its term, when, and ended
+        self.terms: list[tuple[str, int]] = []  # every tick there ever was
         self.raw = redis.Redis.from_url(self.server_url)
-        self.saved: tuple[Saved, ModelCalls, dict[str, tuple[int, int]]] | None = None
+        self.saved: tuple[Saved, ModelCalls, dict[str, tuple[int, int, bool]]] | None = None
         self.seen, self.history = "0-0", History()
         type(self).runs_done += 1
 
@@ -136,7 +136,7 @@ class Cluster(RuleBasedStateMachine):
                 return bool(states)
             case "over":
                 return bool(states & {"DONE", "ESCALATED", "CANCELLED"})
-            case "past" | "calls" | "bells" | "saved":
+            case "past" | "calls" | "bells" | "terms" | "saved":
                 return bool(getattr(self, when))
             case "nodes":
                 return bool(self.model.nodes)
@@ -177,10 +177,8 @@ class Cluster(RuleBasedStateMachine):
         agents, text = profile
         labels = frozenset(filter(None, text.split(",")))
         answer = self.store.register(name, life, f"{agents}|{','.join(sorted(labels))}", {})
-        old = self.model.nodes.get(name)
-        listens = old is not None and (name, old.incarnation) in self.listening
         events = self.said(() if isinstance(answer, str) else answer)
-        wanted = self.model.register(name, life, agents, labels, listens=listens, events=events)
+        wanted = self.model.register(name, life, agents, labels, self.listening, events)
         assert ("DUPLICATE" if isinstance(answer, str) else "REGISTERED") == wanted
 
     @action(1, "nodes", name=NODES)
@@ -188,7 +186,7 @@ class Cluster(RuleBasedStateMachine):
         node = self.model.nodes.get(name)
         if node is None or (name, node.incarnation) in self.listening:
             return
-        self.listening[name, node.incarnation] = self.store.orders(name, node.incarnation)
+        self.listening[name, node.incarnation] = self.store.listen(name, node.incarnation)
         self._await_listeners(name, node.incarnation, 1)
 
     @action(1, "nodes", name=NODES)
@@ -199,7 +197,7 @@ class Cluster(RuleBasedStateMachine):
             self._await_listeners(name, node.incarnation, 0)
 
     def _await_listeners(self, name: str, life: str, count: int) -> None:
-        channel = f"{self.store.prefix}orders:{name}:{life}"
+        channel = f"{self.store.prefix}life:{name}:{life}"
         wait_until(
             f"{count} listeners of {name}",
             lambda: self.store.client.pubsub_numsub(channel)[0][1] == count,
@@ -215,9 +213,9 @@ class Cluster(RuleBasedStateMachine):
     @call
     def _beat(self, name: str, life: str) -> None:
         told = self.store.heartbeat(name, life, {"load": 1})
-        wanted = self.model.heartbeat(name, life, self.said(told.assignments if told else ()))
-        assert (sorted(told.cancelling) if told else None) == wanted
-        if wanted is not None:
+        events = self.said(told.assignments if told else ())
+        assert (told is not None) is self.model.heartbeat(name, life, self.listening, events)
+        if told is not None:
             self.model.nodes[name].sick = False
 
     @action(2, "nodes")
@@ -225,13 +223,13 @@ class Cluster(RuleBasedStateMachine):
         for node in [*self.model.nodes.values()]:
             self.heartbeat(node.name, node.incarnation, True)
 
-    @action(1, "nodes", name=NODES)
+    @action(1, "nodes", name=NODES, grace_s=st.sampled_from([0, 5, 30]))
     @call
-    def drain(self, name: str) -> None:
-        count, to_ring = None, []
+    def drain(self, name: str, grace_s: int) -> None:
+        count, to_ring = None, list[Assignment]()
         with suppress(NodeUnknown):
-            count, to_ring = self.store.drain(name)
-        assert count == self.model.drain(name, self.said(to_ring))
+            count, to_ring = self.store.drain(name, grace_s)
+        assert count == self.model.drain(name, grace_s * 1000, self.said(to_ring))
 
     @action(1, "nodes", name=NODES)
     @call
@@ -249,11 +247,15 @@ class Cluster(RuleBasedStateMachine):
 
     @action(
         3,
-        ms=st.sampled_from([1, 500, 4000, 6000, 9999, 16000, 61000, 3_600_000]),
+        ms=st.sampled_from([1, 250, 500, 4000, 6000, 9999, 16000, 61000, 3_600_000]),
         beat=st.booleans(),
+        heard=st.booleans(),
     )
-    def time_passes(self, ms: int, beat: bool) -> None:
+    def time_passes(self, ms: int, beat: bool, heard: bool) -> None:
         self._pass(ms)
+        if heard:  # others swept all the while
+            self.store.client.hset(f"{self.store.prefix}server", "swept_ms", self.clock.now_ms)
+            self.model.swept_ms = self.clock.now_ms
         if beat:
             self.all_beat()
 
@@ -265,44 +267,58 @@ class Cluster(RuleBasedStateMachine):
     def clock_is_set_back(self, ms: int) -> None:
         self._pass(ms)
 
-    @action(4)
-    def sweep(self) -> None:
-        swept = self.store.sweep()
-        assert swept.gone == self.model.sweep(self.said(swept.assignments))
+    @action(4, name=NODES, life=LIVES)
+    def sweep(self, name: str, life: str) -> None:
+        swept = self.store.sweep(node=name, incarnation=life)
+        events = self.said(swept.assignments)
+        assert swept.gone == self.model.sweep(name, life, self.listening, events)
+        assert swept.live_nodes == sum(n.state != "OFFLINE" for n in self.model.nodes.values())
 
-    @action(1, tick=st.sampled_from(["sweep", "scale"]), holder=st.sampled_from(["h0", "h1"]))
+    @action(1)
+    def mend(self) -> None:
+        assert self.store.mend() == (0, []), "nothing was out of place"
+
+    @action(1, tick=st.sampled_from(["health", "scale"]), holder=st.sampled_from(["h0", "h1"]))
     @call
     def claim_tick(self, tick: str, holder: str) -> None:
         term = self.store.claim_tick(tick, holder, 10_000)
         self.said()
-        last, at_ms = self.terms.get(tick, NEVER)
-        is_due = not 0 <= self.clock.now_ms - at_ms < 9000
+        _, at_ms, has_ended = self.ticks.get(tick, (0, -1_000_000, True))
+        is_due = not 0 <= self.clock.now_ms - at_ms < (9000 if has_ended else 2000)
         assert (term is not None) is is_due
         if term is not None:
-            assert term > last
-            self.terms[tick] = (term, self.clock.now_ms)
+            assert term > max([0, *(last for name, last in self.terms if name == tick)])
+            self.ticks[tick] = (term, self.clock.now_ms, False)
+            self.terms.append((tick, term))
+
+    @action(1, "terms", pick=PICK)
+    def end_tick(self, pick: int) -> None:
+        tick, term = self.terms[-1 - pick % len(self.terms)]
+        last, at_ms, _ = self.ticks.get(tick, (0, 0, True))
+        assert self.store.end_tick(tick, term) is (term == last)
+        if term == last:
+            self.ticks[tick] = (term, at_ms, True)
 
     # -- the store -------------------------------------------------------------------------
 
     @action(2)
     def what_the_store_did_is_safe(self) -> None:
-        self.saved = (save(self.raw), deepcopy(self.model), dict(self.terms))
+        self.saved = (save(self.raw), deepcopy(self.model), dict(self.ticks))
 
     @action(1, "saved")
-    def the_store_loses_what_came_later(self) -> None:
-        """Everybody else goes on with what they remember: lives, runs, calls and doorbells."""
+    def the_store_restarts_without_what_came_later(self) -> None:
+        """Everybody else goes on with what they remember: lives, runs, terms, calls and bells."""
         assert self.saved is not None
         keys, model, ticks = self.saved
         restore(self.raw, keys)
-        epochs = self.model.highest
-        self.model = deepcopy(model)
+        epochs, self.model, self.ticks = self.model.highest, deepcopy(model), dict(ticks)
         self.model.highest = epochs
-        self.terms = {
-            name: (term, ticks.get(name, NEVER)[1]) for name, (term, _) in self.terms.items()
-        }
         # It is away for longer than what it lost took.
-        newest_us = max([*epochs.values(), *(term for term, _ in self.terms.values()), 0])
+        newest_us = max([0, *epochs.values(), *(term for _, term in self.terms)])
         self._pass(max(1000, newest_us // 1000 + 1 - self.clock.now_ms))
+        if self.model.swept_ms is not None:
+            self.raw.hset(f"{self.store.prefix}server", "run_id", "another")
+            self.model.is_another_server = True
         self.seen, self.history = "0-0", History()
         for event in whole_log(self.store):
             assert self.history.feed(event) == []
@@ -479,7 +495,7 @@ class Cluster(RuleBasedStateMachine):
         bells_ms = [bug.bell_ms or 0 for bug in self.model.bugs.values()]
         self._pass(max([5000, *(at_ms - self.clock.now_ms for at_ms in bells_ms)]))
         self.all_beat()
-        self.sweep()
+        self.sweep("nobody", "l0")
         rung = set(self.bells)
         for bug in self.model.bugs.values():
             if bug.state is BugState.ASSIGNED:
