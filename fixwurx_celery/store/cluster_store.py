@@ -389,7 +389,7 @@ class ClusterStore:
 
     def end_tick(self, name: str, term: int) -> bool:
         """Notes that the tick was carried out; False when somebody else has claimed it since. One
-        that is not ended within two seconds is claimed again by the next caller."""
+        that is not ended within a second is claimed again by the next caller."""
         return str(self._call(self._scripts["end_tick"], name=name, term=term)[0]) == "ENDED"
 
     # -- reads -----------------------------------------------------------------------------
