@@ -10,14 +10,18 @@ from typing import Any
 
 
 class Scripted:
-    """Ticks through `steps` of the payload; its checkpoint is how many it has done."""
+    """Ticks through `steps` of the payload; its checkpoint is how many it has done.
+
+    It has no phase until a step says one: `phase` as it begins, `then` as it ends. The payload's
+    `phase` is the one before the first.
+    """
 
     def __init__(self, bug: Any, workspace: Path, checkpoint: Any) -> None:
         self.bug, self.workspace = bug, workspace
         self.steps: list[dict[str, Any]] = list(bug.payload.get("steps", [{}]))
         self.done_before = int(checkpoint or 0)
         self.done = self.done_before
-        self.phase = "TRIAGE"
+        self.phase = bug.payload.get("phase", "")
 
     def all_done(self) -> bool:
         return self.done >= len(self.steps)
@@ -59,4 +63,5 @@ class Scripted:
             raise RuntimeError(step["raise"])
         if step.get("crash"):
             os._exit(3)
+        self.phase = step.get("then", self.phase)
         self.done += 1
