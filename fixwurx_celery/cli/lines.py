@@ -59,6 +59,7 @@ def line_of(item: Item, record: BugRecord, patch: str | None) -> dict[str, Any]:
         "node": record.worker_id or last_node(record),
         "attempts": record.runs,
         "seconds": None if took_ms is None else round(took_ms / 1000, 3),
+        "clocks": {str(clock): ms / 1000 for clock, ms in record.counted.items()},
         "reason": str(outcome.get("reason") or outcome.get("summary") or ""),
         "input": item.packed.input,
     }
