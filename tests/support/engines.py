@@ -2,11 +2,29 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+# Leaves its session and its parent, and is deaf to all that can be ignored.
+DAEMON = """
+import os, signal, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+time.sleep(600)
+"""
+FLOOD = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    print("x" * 9999)
+"""
 
 
 class Scripted:
@@ -53,6 +71,12 @@ class Scripted:
                 subprocess.Popen(
                     [sys.executable, "-c", hold, step["children"]], start_new_session=own_session
                 )
+        if step.get("daemon"):
+            subprocess.run([sys.executable, "-c", DAEMON, step["daemon"]], check=True)
+        if step.get("flood"):
+            subprocess.Popen([sys.executable, "-c", FLOOD, step["flood"]])
+        if step.get("deaf"):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if step.get("spin_s"):  # computes, and never lets another thread run for long
             until = time.monotonic() + step["spin_s"]
             while time.monotonic() < until:
