@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
-from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of
+from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of, other_id
 from fixwurx_celery.cli.progress import BugView, Progress, RunView
 from fixwurx_celery.cli.results import NO_VERDICT, Results
 from fixwurx_celery.cli.sources import Packed
@@ -69,7 +69,7 @@ class Following:
             record = known.get(bug.id)
             if record is not None and not is_same(record, bug):
                 # The id stands for another question there; this one gets a name of its own.
-                bug = replace(bug, id=f"{bug.id[:119]}-{each.input[:8]}")
+                bug = replace(bug, id=other_id(each))
             items.append(Item(packed=each, bug=bug))
         self.open = {item.bug.id: item for item in items}
         records = {record.id: record for record in store.bugs(list(self.open))}

@@ -188,6 +188,19 @@ def test_each_bug_ends_at_the_limit_of_its_clock_and_its_clocks_are_written_down
     assert (lines["waiting"]["attempts"], lines["waiting"]["seconds"]) == (0, None)
 
 
+def test_a_bug_that_is_done_again_gets_the_limits_of_now(at: Desk) -> None:
+    steps = [{"sleep_s": 2}]
+
+    for limits in ({"timeout": 0.5}, {"timeout": 1}, {"timeout": 0.5, "limits": {"run": 30}}):
+        ended = at.run("run", at.bugs(quick("a", steps=steps, **limits)))
+
+    assert ended.status == 0, ended.err
+    reasons = [line["reason"] for line in at.results()]
+    assert reasons[0].startswith("its time limit of 0.5 s")
+    assert reasons[1].startswith("its time limit of 1 s")
+    assert [line["id"] for line in at.results()] == ["a", "a", "a"]
+
+
 def test_a_terminal_shows_how_long_a_bug_has_run_and_has_been_silent(at: Desk) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
