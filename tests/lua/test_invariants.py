@@ -74,8 +74,11 @@ DAMAGE = [
     ("shelf 9|:3", lambda c, p: c.delete(f"{p}levels:9|")),
     ("key stray", lambda c, p: c.set(f"{p}stray", 1)),
     ("key took:done never expires", lambda c, p: c.persist(f"{p}took:done")),
-    ("bug done ended twice", lambda c, p: c.xadd(f"{p}events", event("bug_finished", "done"))),
-    ("with epoch 5 again", lambda c, p: c.xadd(f"{p}events", event("bug_assigned", "runs", "5"))),
+    ("bug done: bug_finished", lambda c, p: c.xadd(f"{p}events", event("bug_finished", "done"))),
+    (
+        "has epoch 5, not above epoch",
+        lambda c, p: c.xadd(f"{p}events", event("bug_assigned", "runs", "5")),
+    ),
 ]
 
 

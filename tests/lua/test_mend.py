@@ -50,7 +50,8 @@ def kinds(store: ClusterStore) -> list[str]:
 
 EVERY = [
     "delayed", "draining", "finished", "gone", "held:n0", "held:n1", "leases", "levels:9|",
-    "line:6|gpu", "line:9|", "lines", "nodes", "outbox", "patience", "profiles", "queues", "shelf:9|:2",
+    "line:6|gpu", "line:9|", "lines", "nodes", "outbox", "patience", "profiles", "queues",
+    "shelf:9|:2",
 ]  # fmt: skip
 LEFT_TO_OTHERS = {"queues"}
 """A queue that nobody deletes any more is asked for again when its node is forgotten."""

@@ -123,6 +123,7 @@ class Model:
         self.batches = self.arrivals = 0
         self.highest: dict[str, int] = {}
         self.swept_ms: int | None = None
+        self.is_another_server = False
         self.heard: dict[str, str] = {}
         self.unheard: dict[str, int] = {}
 
@@ -196,7 +197,9 @@ class Model:
         assert self.now_ms - head.waiting_ms >= self.limits["starve_after_ms"], f"{head} is young"
         assert node.serves(head)
         assert node.free < head.agents
-        assert all(n.kept_for != event.detail for n in self.nodes.values())
+        before = [n for n in self.nodes.values() if n.kept_for == event.detail]
+        assert all(n.sick for n in before), f"{before} are kept for {event.detail} already"
+        self.end_keeping(event.detail)
         assert node.kept_for == ""
         node.kept_for = event.detail
 
@@ -271,12 +274,14 @@ class Model:
         return bug is not None and (bug.node, bug.incarnation, bug.epoch) == (node, life, epoch)
 
     def follow(self, events: list[Event]) -> None:
-        """Assignments and keepings, and nothing else, in the order in which they were made."""
+        """Assignments, keepings and ejections, in the order in which they were made."""
         for event in events:
             if event.action in ("bug_assigned", "bug_reserved"):
                 self.assign(event)
             elif event.action == "node_kept":
                 self.keep(event)
+            elif event.action == "node_ejected":
+                self.nodes[event.node].sick = True  # what it was kept for may go to another
 
     def tenths_of(self, bug: Bug) -> int:
         """What is expected of the bug, as coarse as lines are."""

@@ -7,6 +7,7 @@ from fixwurx_celery.store import Event
 from tests.support.model import HOLDING, WAITING, Model, ModelBug, ModelNode, clock_in
 
 Taken = Callable[[], list[Event]]
+OFF_ITS_NODE = ("bug_given_back", "bug_escalated", "bug_cancelled", "bug_released")
 
 
 class ModelCalls(Model):
@@ -264,11 +265,15 @@ class ModelCalls(Model):
             self.follow(events)
 
     def forgive_silence(self) -> None:
-        """Nobody swept for a third of the heartbeat timeout: all have their whole time anew."""
+        """Nobody swept for a third of the heartbeat timeout, or it is another server: all have
+        their whole time anew."""
         ttl_ms, last_ms = self.limits["heartbeat_ttl_ms"], self.swept_ms
+        is_another, self.is_another_server = self.is_another_server, False
         self.swept_ms = self.now_ms
-        if last_ms is None or self.now_ms - last_ms <= ttl_ms / 3:
+        if not is_another and (last_ms is None or self.now_ms - last_ms <= ttl_ms / 3):
             return
+        if is_another:
+            self.heard.clear()
         self.unheard.clear()
         for node in self.nodes.values():
             node.deadline_ms = max(node.deadline_ms, self.now_ms + ttl_ms)
@@ -315,7 +320,7 @@ class ModelCalls(Model):
         for bug_id in unanswered - given_up:
             self.bugs[bug_id].bell_ms = self.now_ms + self.limits["ring_after_ms"]
         for event in events:
-            if event.action == "bug_given_back" and event.bug not in lost:
+            if event.action in OFF_ITS_NODE and event.bug in expired | given_up:
                 charge = "attempts" if event.bug in expired else ""
                 (expired if charge else given_up).remove(event.bug)
                 self.give_back(self.bugs[event.bug], charge)
@@ -323,7 +328,7 @@ class ModelCalls(Model):
                     self.bugs[event.bug].due_ms if event.bug in self.bugs else None, self.now_ms
                 ):
                     back_off_over.append(self.bugs[event.bug])
-            elif event.action == "bug_given_back":
+            elif event.action in OFF_ITS_NODE and event.bug in lost:
                 lost.remove(event.bug)
             elif event.action == "bug_escalated" and not self.is_over(event.bug):
                 self._join(back_off_over)

@@ -21,4 +21,6 @@ if f[3] and since_ms >= 0 and since_ms < wait_ms then return { 'TAKEN', int(term
 term = math.max(term + 1, now_us)
 redis.call('HSET', key, 'holder', holder, 'term', int(term), 'at_ms', int(now_ms), 'ended', 0)
 redis.call('PEXPIRE', key, tonumber(period_ms) * 100)
+-- Ticks that come more often would fill the event log.
+if tonumber(period_ms) >= 1000 then emit('tick', '', holder, int(term), name) end
 return { 'CLAIMED', int(term) }

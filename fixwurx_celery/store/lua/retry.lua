@@ -11,7 +11,7 @@ replies
 ]]
 math.randomseed(tonumber(seed))
 local key = bug_key(bug)
-local f = redis.call('HMGET', key, 'state', 'class', 'rank', 'seat', 'wait_limit_ms')
+local f = redis.call('HMGET', key, 'state', 'class', 'rank', 'seat', 'wait_limit_ms', 'epoch')
 if not f[1] then return { 'UNKNOWN' } end
 if f[1] ~= 'DONE' and f[1] ~= 'ESCALATED' and f[1] ~= 'CANCELLED' then return { 'LIVE', f[1] } end
 redis.call('ZREM', FINISHED, bug)
@@ -26,6 +26,6 @@ local seat = seat_of(bug, took)
 if took == 0 then seat = string.sub(f[4], 1, 8) .. string.sub(seat, 9) end
 redis.call('HSET', key, 'rank', rank, 'seat', seat)
 join_line(bug, f[2], rank, seat)
-emit('bug_submitted', bug, '', '', 'retry')
+emit('bug_retried', bug, '', f[6] or '', f[2])
 dispatch_waiting(16, strategy())
 return answer('PENDING')

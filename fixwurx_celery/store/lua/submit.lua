@@ -75,7 +75,7 @@ for _, bug in ipairs(fresh) do
         redis.call('HSET', bug_key(bug.id), 'wait_limit_ms', int(bug.wait_limit))
         redis.call('ZADD', PATIENCE, int(now_ms + bug.wait_limit), bug.id)
       end
-      emit('bug_submitted', bug.id, '', '')
+      emit('bug_submitted', bug.id, '', '', class)
       if node then
         assign(bug.id, class, node)
         settle(node, by)

@@ -104,13 +104,13 @@ end
 local past = int(now_ms - limits.keep_finished_ms)
 for _, bug in ipairs(redis.call('ZRANGEBYSCORE', FINISHED, '-inf', past, 'LIMIT', 0, most)) do
   redis.call('ZREM', FINISHED, bug)
-  redis.call('DEL', bug_key(bug))
+  if redis.call('DEL', bug_key(bug)) == 1 then emit('bug_expired', bug, '', '') end
 end
 
 local forgotten = int(now_ms - limits.forget_node_ms)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', GONE, '-inf', forgotten, 'LIMIT', 0, most)) do
   redis.call('ZREM', GONE, name)
-  redis.call('DEL', node_key(name))
+  if redis.call('DEL', node_key(name)) == 1 then emit('node_forgotten', '', name, '') end
 end
 
 dispatch_waiting(most, by)

@@ -61,6 +61,7 @@ local function records_of(kind, cursor, most)
   return found[1], names
 end
 
+-- One event for each change of state, written in the same step (docs/events.md).
 local function emit(action, bug, node, epoch, detail)
   redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
     'node', node, 'epoch', epoch, 'detail', detail or '')

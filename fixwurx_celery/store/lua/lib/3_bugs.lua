@@ -52,7 +52,7 @@ local function take(bug, class, node, state)
   redis.call('HINCRBY', key, 'free', -parse(class).agents)
   redis.call('HINCRBY', key, 'bugs', 1)
   redis.call('HSET', key, 'used', next_sequence())
-  emit(state == 'RESERVED' and 'bug_reserved' or 'bug_assigned', bug, node, epoch)
+  emit(state == 'RESERVED' and 'bug_reserved' or 'bug_assigned', bug, node, epoch, class)
   return epoch
 end
 
@@ -250,14 +250,14 @@ local function give_back(bug, charge, reason)
   local f = redis.call('HMGET', key, 'class', 'node', 'epoch', 'rank', 'seat', 'cancelling', 'state')
   if not f[7] then return 'UNKNOWN' end
   let_go(bug, f[2])
-  emit('bug_given_back', bug, f[2], f[3], reason)
   if f[7] == 'RESERVED' then
     redis.call('DEL', key)
+    emit('bug_released', bug, f[2], f[3], reason)
     return 'RELEASED'
   end
   if f[6] then
     conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled' }))
-    emit('bug_cancelled', bug, f[2], f[3])
+    emit('bug_cancelled', bug, f[2], f[3], reason)
     return 'CANCELLED'
   end
   local count = 0
@@ -279,6 +279,7 @@ local function give_back(bug, charge, reason)
   end
   stop_clock(bug)
   begin_waiting(bug, unpack(redis.call('HMGET', key, 'waited_ms', 'wait_limit_ms')))
+  emit('bug_given_back', bug, f[2], f[3], reason)
   if count <= 1 then
     join_line(bug, f[1], f[4], f[5])
   else
