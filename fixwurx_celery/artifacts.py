@@ -12,6 +12,7 @@ import fsspec
 import redis
 
 from fixwurx_celery.errors import FixwurxError, InputError
+from fixwurx_celery.redis_client import open_client
 from fixwurx_celery.settings import Settings
 
 __all__ = ["Artifacts", "FolderArtifacts", "StoreArtifacts", "open_artifacts"]
@@ -98,5 +99,5 @@ def open_artifacts(settings: Settings) -> Artifacts:
     """The artifacts that the settings name. Connects lazily."""
     if settings.artifacts:
         return FolderArtifacts(settings.artifacts)
-    client = redis.Redis.from_url(settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
+    client = open_client(settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
     return StoreArtifacts(client, f"{{{settings.namespace}}}:artifact:", settings.keep_finished_sec)

@@ -19,6 +19,7 @@ from redis.retry import Retry
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
+from fixwurx_celery.redis_client import WrongAddress, open_client
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     BugRecord,
@@ -60,7 +61,7 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
     Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    return redis.Redis.from_url(
+    return open_client(
         url,
         decode_responses=True,
         encoding_errors="replace",  # a log with half a character in it must not stop a report
@@ -124,6 +125,9 @@ class ClusterStore:
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
             ) from error
+        except WrongAddress as error:
+            url = without_password(self._url)
+            raise StoreUnavailable(f"FIXWURX_REDIS_URL={url} {error}") from error
         except redis.exceptions.OutOfMemoryError as error:
             raise StoreUnavailable(
                 "the store is out of memory and refuses writes; raise its maxmemory, or lower "
@@ -134,6 +138,11 @@ class ClusterStore:
                 raise StoreUnavailable(
                     f"the store refuses writes because it cannot write its own files: {error}; "
                     "look at its disk"
+                ) from error
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(
+                    "the store refuses writes because too few replicas keep up with it "
+                    "(min-replicas-to-write); look at its replicas"
                 ) from error
             raise
 
