@@ -72,13 +72,22 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     if is_sentinel(broker):
         address = SentinelAddress.parse(broker)
         broker = address.urls_for_celery()
-        transport |= {"master_name": address.master, "sentinel_kwargs": sentinel_options(address)}
+        transport |= {
+            "master_name": address.master,
+            "sentinel_kwargs": sentinel_options(address),
+            # A primary that froze keeps its connections; this long after a silent one is dropped,
+            # and the next goes to whoever took its place.
+            "health_check_interval": 3,
+        }
     return {
         "broker_url": broker,
         "broker_transport_options": transport if on_redis else {},
         "broker_connection_retry_on_startup": True,
         # The default gives up after 100 tries, and with that a node ends by itself.
         "broker_connection_max_retries": None,
+        # A store that refuses writes for a while (its disk is full, its replica is away) refuses to
+        # hand out messages too. A worker would end by that.
+        "broker_channel_error_retry": True,
         # Nothing but JSON crosses the broker, in either direction.
         "accept_content": ["json"],
         "task_serializer": "json",

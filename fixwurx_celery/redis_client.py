@@ -2,10 +2,14 @@
 
 Behind sentinels the address is asked for at every connection, so a client finds a primary that has
 moved by connecting again: after a broken connection, and after a server's word that it is a
-primary no more. Both count as connection errors, and are retried like these.
+primary no more, or has lost its replicas. These count as connection errors, and are retried so.
+A primary that was replaced while it is well may go on for seconds, and what it acknowledges then
+is lost; so its clients ask every two seconds whether it still is the one.
 """
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import redis
@@ -25,6 +29,14 @@ SENTINEL_ANSWERS_S: Final = 1.0
 """A sentinel answers in milliseconds; one that is silent for so long is passed over."""
 
 
+ASK_AGAIN_S: Final = 2.0
+"""Of each process that is at work. Sentinels themselves tell each other every two seconds."""
+
+DEPOSED: Final = ("UNBLOCKED", "NOREPLICAS")
+"""How a server answers that stepped down under a call that waits, or whose replicas have left it,
+be it because one of them was promoted."""
+
+
 class WrongAddress(redis.RedisError):
     """What the URL names is there, and is not what the URL says. Trying again does not help."""
 
@@ -37,10 +49,9 @@ def open_client(url: str, **options: Any) -> "redis.Redis":
     if not is_sentinel(url):
         return redis.Redis.from_url(url, **options)
     address = SentinelAddress.parse(url)
-    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+    pool = PrimaryPool(
         address.master,
         Sentinels(address),
-        connection_class=PrimaryConnection,
         db=address.db,
         username=address.username,
         password=address.password,
@@ -60,18 +71,66 @@ def sentinel_options(address: SentinelAddress) -> dict[str, Any]:
 
 
 class PrimaryConnection(SentinelManagedConnection):
-    """A connection to whichever server is the primary when it connects."""
+    """A connection to whichever server is the primary when it connects.
+
+    The library asks the sentinels only when a connection leaves the pool; one that it opens again
+    in the middle of a call went to the old address (redis-py issue 3874).
+    """
+
+    def connect(self) -> None:
+        """Connects if it is not, to the primary as the sentinels name it at each try."""
+        self.connect_check_health()
+
+    def connect_check_health(
+        self, check_health: bool = True, retry_socket_connect: bool = True
+    ) -> None:
+        """As `connect`."""
+        retry = self.retry if retry_socket_connect else Retry(NoBackoff(), 0)
+        retry.call_with_retry(lambda: self._open(check_health), self._give_up)
+
+    def _give_up(self, _: Exception) -> None:
+        self.disconnect()  # type: ignore[no-untyped-call]
+
+    def _open(self, check_health: bool) -> None:
+        if not self.is_connected:
+            self.host, self.port = self.connection_pool.get_master_address()
+            super().connect_check_health(check_health, retry_socket_connect=False)
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        """As the library's, which turns READONLY into a connection error; so is UNBLOCKED here:
-        what a call that waits is told when its server steps down."""
+        """As the library's, which turns READONLY into a connection error; so are others here."""
         try:
             return super().read_response(*args, **options)
         except redis.ResponseError as error:
-            if not str(error).startswith("UNBLOCKED"):
+            if not str(error).startswith(DEPOSED):
                 raise
-            self.disconnect()  # type: ignore[no-untyped-call]
-            raise redis.ConnectionError("the store's primary has stepped down") from error
+            self._give_up(error)
+            raise redis.ConnectionError(str(error)) from error
+
+
+class PrimaryPool(SentinelConnectionPool):
+    """Connections to the primary. When it moves they move, also while the old one answers."""
+
+    def __init__(self, master: str, sentinels: "Sentinels", **options: Any) -> None:
+        options["connection_class"] = PrimaryConnection
+        super().__init__(master, sentinels, **options)  # type: ignore[no-untyped-call]
+        self._asked_at = time.monotonic()
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        """As the library's."""
+        now = time.monotonic()
+        if now - self._asked_at > ASK_AGAIN_S:
+            self._asked_at = now
+            self._follow()
+        return super().get_connection(*args, **options)
+
+    def _follow(self) -> None:
+        before = self.master_address
+        # Without an answer, things stay as they are: a connection that breaks asks for itself.
+        with contextlib.suppress(redis.RedisError):
+            moved_to = self.get_master_address()  # type: ignore[no-untyped-call]
+            if moved_to != before:  # the idle ones are closed by now
+                for connection in list(self._in_use_connections):
+                    connection.mark_for_reconnect()
 
 
 class Sentinels:
@@ -91,17 +150,16 @@ class Sentinels:
         troubles: list[str] = []
         for place in self._places:
             try:
-                stores = self._stores(place)
+                stores, primary = self._ask(place, master)
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 troubles.append(f"{written(place)}: {error}".rstrip("."))
                 continue
             known.update(stores)
-            state = stores.get(master)
-            if state and state["is_master"] and not (state["is_sdown"] or state["is_odown"]):
+            if primary is not None:
                 # The one that knew is asked first from now on.
                 self._places = [place, *(other for other in self._places if other != place)]
-                return str(state["ip"]), int(state["port"])
-            if state:
+                return primary
+            if master in stores:
                 troubles.append(f"{written(place)}: it is down")
         if master not in known and len(troubles) < len(self._places):
             raise WrongAddress(unknown(master, sorted(known)))
@@ -109,11 +167,18 @@ class Sentinels:
             f"no sentinel sees a primary of {master} in service ({'; '.join(troubles)})"
         )
 
-    def _stores(self, place: tuple[str, int]) -> dict[str, dict[str, Any]]:
-        """What this sentinel knows of the stores that it watches over, by their names."""
+    def _ask(
+        self, place: tuple[str, int], master: str
+    ) -> tuple[Collection[str], tuple[str, int] | None]:
+        """The names of the stores that this sentinel watches over, and the primary of this one;
+        None when it has no such store, or sees its primary down and no other yet."""
         with redis.Redis(*place, **self._options) as sentinel:
             try:
-                stores: dict[str, dict[str, Any]] = sentinel.sentinel_masters()
+                stores: Mapping[str, Any] = sentinel.sentinel_masters()
+                if master not in stores:
+                    return stores, None
+                # Names the new primary as soon as it was promoted; the list still has the old one.
+                host, port = sentinel.sentinel_get_master_addr_by_name(master)
             except redis.AuthenticationError as error:
                 raise redis.ConnectionError(
                     f"{error} (a sentinel's own password is the option sentinel_password)"
@@ -125,7 +190,12 @@ class Sentinels:
                     f"names {written(place)}, which is a server and no sentinel; name its "
                     f"sentinels, or write redis://{written(place)}/0"
                 ) from error
-        return stores
+        primary, seen = (
+            (host.decode() if isinstance(host, bytes) else host, int(port)),
+            stores[master],
+        )
+        is_down = seen["is_sdown"] or seen["is_odown"]
+        return stores, None if is_down and primary == (seen["ip"], seen["port"]) else primary
 
 
 def written(place: tuple[str, int]) -> str:

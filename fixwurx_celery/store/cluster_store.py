@@ -54,6 +54,11 @@ CHUNK_BYTES = 4 * 2**20
 
 SWEEP_AT_ONCE = 100
 
+TOO_FEW_REPLICAS = (
+    "the store refuses writes because too few replicas keep up with it (min-replicas-to-write); "
+    "look at its replicas"
+)
+
 
 def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
     """A client for this process. Connects lazily; make it after a fork, not before.
@@ -121,6 +126,8 @@ class ClusterStore:
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError) as error:
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise StoreUnavailable(
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
@@ -140,10 +147,7 @@ class ClusterStore:
                     "look at its disk"
                 ) from error
             if str(error).startswith("NOREPLICAS"):
-                raise StoreUnavailable(
-                    "the store refuses writes because too few replicas keep up with it "
-                    "(min-replicas-to-write); look at its replicas"
-                ) from error
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise
 
     def _call(self, script: Script, **given: Any) -> list[Any]:

@@ -1,7 +1,8 @@
 """A store behind Sentinel, for tests: a primary, a replica and three sentinels, all real.
 
 Each has its own folder and port, and none outlives the tests. Failover is quick: a primary is down
-after half a second of silence.
+after half a second of silence. Where both servers stay alive, sentinels need longer: they look at a
+new primary once a second, and would take it for down before they have seen it.
 """
 
 import contextlib
@@ -23,7 +24,6 @@ from tests.support.server import (
 from tests.support.waiting import wait_until
 
 MASTER = "the-store"
-DOWN_AFTER_MS = 500
 
 
 @dataclass(slots=True)
@@ -117,7 +117,9 @@ def complete(sentinel: "redis.Redis") -> bool:
 
 
 @contextlib.contextmanager
-def guarded(folder: Path, *, append_only: bool = True) -> Iterator[Guarded]:
+def guarded(
+    folder: Path, *, append_only: bool = True, down_after_ms: int = 500
+) -> Iterator[Guarded]:
     """A store behind Sentinel, ready to fail over. Raises NoServer."""
     store_password, password = secrets.token_hex(8), secrets.token_hex(8)
     with contextlib.ExitStack() as stack:
@@ -138,7 +140,7 @@ def guarded(folder: Path, *, append_only: bool = True) -> Iterator[Guarded]:
         with client(primary) as there:
             wait_until("the replica follows", lambda: follows(there), within_s=30)
         for port in ports:
-            process = start_sentinel(folder / f"sentinel-{port}", port, made)
+            process = start_sentinel(folder / f"sentinel-{port}", port, made, down_after_ms)
             made.sentinels.append(process)
             stack.callback(process.wait, 10)
             stack.callback(process.kill)
@@ -153,7 +155,9 @@ def guarded(folder: Path, *, append_only: bool = True) -> Iterator[Guarded]:
         yield made
 
 
-def start_sentinel(folder: Path, port: int, store: Guarded) -> "subprocess.Popen[bytes]":
+def start_sentinel(
+    folder: Path, port: int, store: Guarded, down_after_ms: int
+) -> "subprocess.Popen[bytes]":
     """One sentinel; it writes what it learns into its configuration file."""
     folder.mkdir()
     primary = store.servers[0]
@@ -165,7 +169,7 @@ def start_sentinel(folder: Path, port: int, store: Guarded) -> "subprocess.Popen
         f"requirepass {store.password}",
         f"sentinel monitor {MASTER} 127.0.0.1 {primary.port} 2",
         f"sentinel auth-pass {MASTER} {primary.password}",
-        f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
+        f"sentinel down-after-milliseconds {MASTER} {down_after_ms}",
         f"sentinel failover-timeout {MASTER} 4000",
     ]
     (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
