@@ -23,7 +23,7 @@ from redis.sentinel import (
 
 from fixwurx_celery.addresses import SentinelAddress, is_sentinel
 
-__all__ = ["WrongAddress", "open_client", "sentinel_options"]
+__all__ = ["WrongAddress", "open_client", "primary_of", "sentinel_options"]
 
 SENTINEL_ANSWERS_S: Final = 1.0
 """A sentinel answers in milliseconds; one that is silent for so long is passed over."""
@@ -58,6 +58,13 @@ def open_client(url: str, **options: Any) -> "redis.Redis":
         **options,
     )
     return redis.Redis.from_pool(pool)
+
+
+def primary_of(client: "redis.Redis") -> tuple[str, int] | None:
+    """Where the client last found the primary, without asking; None where there is but one server,
+    or before the first call."""
+    pool = client.connection_pool
+    return pool.master_address if isinstance(pool, PrimaryPool) else None
 
 
 def sentinel_options(address: SentinelAddress) -> dict[str, Any]:
@@ -114,23 +121,23 @@ class PrimaryPool(SentinelConnectionPool):
         options["connection_class"] = PrimaryConnection
         super().__init__(master, sentinels, **options)  # type: ignore[no-untyped-call]
         self._asked_at = time.monotonic()
+        self._at: tuple[str, int] | None = None
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
-        """As the library's."""
+        """As the library's, which closes idle connections when it finds another primary. One that
+        waits for news elsewhere is opened anew by the next question to it."""
         now = time.monotonic()
         if now - self._asked_at > ASK_AGAIN_S:
             self._asked_at = now
-            self._follow()
-        return super().get_connection(*args, **options)
-
-    def _follow(self) -> None:
-        before = self.master_address
-        # Without an answer, things stay as they are: a connection that breaks asks for itself.
-        with contextlib.suppress(redis.RedisError):
-            moved_to = self.get_master_address()  # type: ignore[no-untyped-call]
-            if moved_to != before:  # the idle ones are closed by now
-                for connection in list(self._in_use_connections):
+            # Without an answer things stay as they are: a connection that breaks asks for itself.
+            with contextlib.suppress(redis.RedisError):
+                self.get_master_address()  # type: ignore[no-untyped-call]
+        if self._at != self.master_address:
+            self._at = self.master_address
+            for connection in list(self._in_use_connections):
+                if (connection.host, connection.port) != self._at:
                     connection.mark_for_reconnect()
+        return super().get_connection(*args, **options)
 
 
 class Sentinels:

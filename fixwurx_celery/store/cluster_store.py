@@ -19,7 +19,7 @@ from redis.retry import Retry
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
-from fixwurx_celery.redis_client import WrongAddress, open_client
+from fixwurx_celery.redis_client import WrongAddress, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     BugRecord,
@@ -117,6 +117,11 @@ class ClusterStore:
     def close(self) -> None:
         """Closes this process's connections."""
         self.client.close()
+
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """Where the primary was at the last call; None where no sentinels were asked."""
+        return primary_of(self.client)
 
     # -- calling ---------------------------------------------------------------------------
 

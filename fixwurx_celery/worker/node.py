@@ -91,6 +91,7 @@ class Node:
         self.worker_id = ""
         self.run_dir = Path()
         self.pool_pids: Callable[[], list[int]] = list
+        self.primary: Callable[[], tuple[str, int] | None] = lambda: None
         self._profile = class_name(settings.total_agents, settings.capabilities)
         self._losses: queue.SimpleQueue[Loss] = queue.SimpleQueue()
         self._leaving = threading.Event()
@@ -125,6 +126,8 @@ class Node:
         The connection of a node that was killed may look alive until its timeout: so long is tried.
         """
         store = ClusterStore.from_settings(self._settings, bell=doorbell(self._settings))
+        if self._settings.broker == self._settings.redis_url:
+            self.primary = lambda: store.primary
         deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
         while not self._register(store):
             if time.monotonic() > deadline:
