@@ -4,14 +4,16 @@ By default they lie in the store itself, compressed, bounded and expiring; `FIXW
 an fsspec URL instead (a shared folder, an object store).
 """
 
+import time
 import zlib
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import fsspec
 import redis
 
-from fixwurx_celery.errors import FixwurxError, InputError
+from fixwurx_celery.errors import FixwurxError, InputError, StoreUnavailable
 from fixwurx_celery.redis_client import open_client
 from fixwurx_celery.settings import Settings
 
@@ -19,6 +21,14 @@ __all__ = ["Artifacts", "FolderArtifacts", "StoreArtifacts", "open_artifacts"]
 
 MOST_BYTES = 64 * 2**20
 """An artifact in the store is at most this large when compressed; larger ones want a folder."""
+
+
+PATIENCE_S = 60.0
+"""An engine waits so long for a store that is away: for its runner that is no failure of the bug,
+and whoever waits too long is ended with its lease."""
+ASK_AGAIN_S = 0.5
+
+Answer = TypeVar("Answer")
 
 
 class Artifacts(Protocol):
@@ -43,7 +53,10 @@ def _missing(ref: str) -> FixwurxError:
 
 
 class StoreArtifacts:
-    """Artifacts in Redis. They expire when they were not used for as long as bugs are kept."""
+    """Artifacts in Redis. They expire when they were not used for as long as bugs are kept.
+
+    Both methods raise StoreUnavailable when the store is away for longer than a minute.
+    """
 
     def __init__(self, client: "redis.Redis", prefix: str, keep_s: float) -> None:
         self._client, self._prefix, self._keep_s = client, prefix, int(keep_s)
@@ -59,15 +72,27 @@ class StoreArtifacts:
                 ]
             )
         ref = _ref(content)
-        self._client.set(self._prefix + ref, packed, ex=self._keep_s)
+        self._patiently(lambda: self._client.set(self._prefix + ref, packed, ex=self._keep_s))
         return ref
 
     def get(self, ref: str) -> bytes:
         """See Artifacts."""
-        packed = self._client.getex(self._prefix + ref, ex=self._keep_s)
+        packed = self._patiently(lambda: self._client.getex(self._prefix + ref, ex=self._keep_s))
         if packed is None:
             raise _missing(ref)
         return zlib.decompress(packed)  # type: ignore[arg-type]
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return ask()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                if time.monotonic() > until:
+                    raise StoreUnavailable(
+                        f"the store is away, with the artifacts: {error}"
+                    ) from error
+            time.sleep(ASK_AGAIN_S)
 
 
 class FolderArtifacts:

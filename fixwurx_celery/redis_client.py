@@ -32,6 +32,8 @@ SENTINEL_ANSWERS_S: Final = 1.0
 ASK_AGAIN_S: Final = 2.0
 """Of each process that is at work. Sentinels themselves tell each other every two seconds."""
 
+REFUSED: Final = "refuses our password"
+
 DEPOSED: Final = ("UNBLOCKED", "NOREPLICAS")
 """How a server answers that stepped down under a call that waits, or whose replicas have left it,
 be it because one of them was promoted."""
@@ -150,16 +152,19 @@ class Sentinels:
     def discover_master(self, master: str) -> tuple[str, int]:
         """The primary's address, from the first sentinel that sees one in service.
 
-        Raises MasterNotFoundError (a connection error) when none does, and WrongAddress when those
-        that answer know no store of that name.
+        Raises MasterNotFoundError (a connection error) when none does, and WrongAddress when all
+        refuse us, or those that answer know no store of that name.
         """
         known: set[str] = set()
-        troubles: list[str] = []
+        troubles: dict[str, str] = {}
         for place in self._places:
             try:
                 stores, primary = self._ask(place, master)
+            except redis.AuthenticationError:
+                troubles[written(place)] = REFUSED
+                continue
             except (redis.ConnectionError, redis.TimeoutError) as error:
-                troubles.append(f"{written(place)}: {error}".rstrip("."))
+                troubles[written(place)] = str(error).rstrip(".")
                 continue
             known.update(stores)
             if primary is not None:
@@ -167,12 +172,19 @@ class Sentinels:
                 self._places = [place, *(other for other in self._places if other != place)]
                 return primary
             if master in stores:
-                troubles.append(f"{written(place)}: it is down")
+                troubles[written(place)] = "it is down"
+        if set(troubles.values()) == {REFUSED}:
+            raise WrongAddress(
+                f"names {', '.join(troubles)}, which {REFUSED}: that of the sentinels is the "
+                "option sentinel_password, the one before the @ is the store's"
+            )
         if master not in known and len(troubles) < len(self._places):
-            raise WrongAddress(unknown(master, sorted(known)))
-        raise MasterNotFoundError(
-            f"no sentinel sees a primary of {master} in service ({'; '.join(troubles)})"
-        )
+            raise WrongAddress(
+                f"names the master {master}, which its sentinels do not know: they watch over "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
+        told = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items())
+        raise MasterNotFoundError(f"no sentinel sees a primary of {master} in service ({told})")
 
     def _ask(
         self, place: tuple[str, int], master: str
@@ -186,10 +198,6 @@ class Sentinels:
                     return stores, None
                 # Names the new primary as soon as it was promoted; the list still has the old one.
                 host, port = sentinel.sentinel_get_master_addr_by_name(master)
-            except redis.AuthenticationError as error:
-                raise redis.ConnectionError(
-                    f"{error} (a sentinel's own password is the option sentinel_password)"
-                ) from error
             except redis.ResponseError as error:
                 if "unknown command" not in str(error):
                     raise
@@ -197,10 +205,8 @@ class Sentinels:
                     f"names {written(place)}, which is a server and no sentinel; name its "
                     f"sentinels, or write redis://{written(place)}/0"
                 ) from error
-        primary, seen = (
-            (host.decode() if isinstance(host, bytes) else host, int(port)),
-            stores[master],
-        )
+        primary = host.decode() if isinstance(host, bytes) else str(host), int(port)
+        seen = stores[master]
         is_down = seen["is_sdown"] or seen["is_odown"]
         return stores, None if is_down and primary == (seen["ip"], seen["port"]) else primary
 
@@ -209,9 +215,3 @@ def written(place: tuple[str, int]) -> str:
     """`host:port`."""
     host, port = place
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def unknown(master: str, known: Sequence[str]) -> str:
-    """That no store of that name is watched over, and which ones are."""
-    rather = f"they watch over {', '.join(known)}" if known else "they watch over none"
-    return f"names the master {master}, which its sentinels do not know: {rather}"

@@ -196,7 +196,7 @@ class Settings:
                 f"FIXWURX_NAMESPACE={self.namespace!r} must be letters, digits, '_' or '-', "
                 "at most 63 long"
             )
-        if self.redis_url and not self.redis_url.startswith(SCHEMES):
+        if self.redis_url and not self.redis_url.startswith((*SCHEMES, "sentinel://")):
             yield (
                 f"FIXWURX_REDIS_URL={without_password(self.redis_url)} must begin with redis://, "
                 "rediss://, unix:// or redis+sentinel://"
