@@ -11,14 +11,15 @@ import logging
 import socket
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
+from fixwurx_celery.addresses import SentinelAddress, is_sentinel
 from fixwurx_celery.domain.bugs import Assignment
 from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.redis_client import sentinel_options
 from fixwurx_celery.settings import Settings
 
 __all__ = [
@@ -50,11 +51,13 @@ def node_queue(worker_id: str, *, declare: bool = False) -> Queue:
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """The Celery settings of every process of the cluster, each with why it is not the default."""
-    on_redis = urlsplit(settings.broker).scheme in ("redis", "rediss", "unix", "redis+socket")
     broker = settings.broker
+    on_redis = broker.startswith(
+        ("redis://", "rediss://", "unix://", "redis+socket://", "redis+sentinel://")
+    )
     if broker.startswith("unix://"):  # kombu calls it redis+socket
         broker = "redis+socket://" + broker.removeprefix("unix://")
-    transport = {
+    transport: dict[str, Any] = {
         # Publishing into a hung broker would otherwise block for ever.
         "socket_timeout": 5,
         "socket_connect_timeout": 5,
@@ -66,12 +69,25 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
     }
+    if is_sentinel(broker):
+        address = SentinelAddress.parse(broker)
+        broker = address.urls_for_celery()
+        transport |= {
+            "master_name": address.master,
+            "sentinel_kwargs": sentinel_options(address),
+            # A primary that froze keeps its connections; this long after a silent one is dropped,
+            # and the next goes to whoever took its place.
+            "health_check_interval": 3,
+        }
     return {
         "broker_url": broker,
         "broker_transport_options": transport if on_redis else {},
         "broker_connection_retry_on_startup": True,
         # The default gives up after 100 tries, and with that a node ends by itself.
         "broker_connection_max_retries": None,
+        # A store that refuses writes for a while (its disk is full, its replica is away) refuses to
+        # hand out messages too. A worker would end by that.
+        "broker_channel_error_retry": True,
         # Nothing but JSON crosses the broker, in either direction.
         "accept_content": ["json"],
         "task_serializer": "json",

@@ -143,7 +143,11 @@ class Following:
             self._submit()
             over = list(self.open)
             self.view.ready_nodes = store.snapshot(most_nodes=0).live_nodes
-        for record in store.bugs(list(dict.fromkeys(over))):
+        looked_at = dict.fromkeys(over)
+        records = store.bugs(list(looked_at))
+        for bug_id in looked_at.keys() - {record.id for record in records}:
+            self._lose(bug_id)
+        for record in records:
             if record.id not in self.open:
                 continue
             if record.state in TERMINAL:
@@ -189,6 +193,20 @@ class Following:
             )
         elif record.state is not BugState.RUNNING:
             self.view.running.pop(record.id, None)
+
+    def _lose(self, bug_id: str) -> None:
+        """The store does not know the bug (any more): one that failed over loses its last moments.
+        It is handed over again with the next look, and its source with it."""
+        item = self.open[bug_id]
+        if not item.is_submitted:
+            return
+        item.is_submitted, self._looked_at = False, 0.0
+        self.view.running.pop(bug_id, None)
+        if not self._is_admitting:
+            self.withdrawn.append(self.open.pop(bug_id))
+            return
+        item.packed.kept(self.artifacts.put)
+        self.progress.note(f"{item.id} was lost by the store, and is submitted again")
 
     def _end(self, item: Item, record: BugRecord) -> None:
         """Writes down how it ended: logs first, then the patch, then the line that counts."""

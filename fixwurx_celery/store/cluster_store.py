@@ -21,6 +21,7 @@ from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
+from fixwurx_celery.redis_client import WrongAddress, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     Beat,
@@ -58,6 +59,10 @@ SWEEP_AT_ONCE = 100
 
 MEND_AT_ONCE = 40_000
 """Keys that one round of mending looks at: a tenth of a second of the server's time."""
+TOO_FEW_REPLICAS = (
+    "the store refuses writes because too few replicas keep up with it (min-replicas-to-write); "
+    "look at its replicas"
+)
 
 
 def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redis.Redis":
@@ -67,7 +72,7 @@ def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redi
     them. Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    return redis.Redis.from_url(
+    return open_client(
         url,
         decode_responses=True,
         encoding_errors="replace",  # a log with half a character in it must not stop a report
@@ -124,6 +129,11 @@ class ClusterStore:
         """Closes this process's connections."""
         self.client.close()
 
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """Where the primary was at the last call; None where no sentinels were asked."""
+        return primary_of(self.client)
+
     # -- calling ---------------------------------------------------------------------------
 
     @contextmanager
@@ -132,10 +142,15 @@ class ClusterStore:
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError) as error:
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise StoreUnavailable(
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
             ) from error
+        except WrongAddress as error:
+            url = without_password(self._url)
+            raise StoreUnavailable(f"FIXWURX_REDIS_URL={url} {error}") from error
         except redis.exceptions.OutOfMemoryError as error:
             raise StoreUnavailable(
                 "the store is out of memory and refuses writes; raise its maxmemory, or lower "
@@ -147,6 +162,8 @@ class ClusterStore:
                     f"the store refuses writes because it cannot write its own files: {error}; "
                     "look at its disk"
                 ) from error
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise
 
     def _call(self, script: Script, **given: Any) -> list[Any]:

@@ -101,6 +101,7 @@ class Node:
         self.run_dir = Path()
         self.pool_pids: Callable[[], list[int]] = list
         self.spool = Spool(Path())
+        self.primary: Callable[[], tuple[str, int] | None] = lambda: None
         self._profile = class_name(settings.total_agents, settings.capabilities)
         self._losses: queue.SimpleQueue[Loss] = queue.SimpleQueue()
         self._draining = threading.Event()
@@ -142,6 +143,8 @@ class Node:
         registered, the store takes nothing from that one any more.
         """
         store = self._store()
+        if self._settings.broker == self._settings.redis_url:
+            self.primary = lambda: store.primary
         presence = Presence(self._store(), self.worker_id, self.incarnation)
         presence.wait_until_heard(HEARD_WITHIN_S)
         try:

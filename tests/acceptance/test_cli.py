@@ -28,6 +28,7 @@ from fixwurx_celery.store import ClusterStore
 from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.server import free_port, server_binary, start_server
+from tests.support.state import remove_namespace
 from tests.support.waiting import wait_until
 
 EXECUTABLE = Path(sys.executable).parent / "fixwurx-celery"
@@ -388,6 +389,32 @@ def test_the_cluster_of_a_running_up_is_found(
     assert [bug["id"] for bug in json.loads(said.stdout)] == ["BUG-1"]
     assert gone.returncode == 3
     assert "`fixwurx-celery up` has ended" in gone.stderr
+
+
+@pytest.mark.parametrize("command", [["submit", "-", "--wait"], ["run", "-"]])
+def test_what_the_store_loses_while_it_is_waited_for_is_submitted_again(
+    settings: Settings, live_store: ClusterStore, tmp_path: Path, command: list[str]
+) -> None:
+    settings = replace(settings, engine="tests.support.engines:Scripted")
+    waiting = subprocess.Popen(
+        [EXECUTABLE, *command], env=environment(settings), cwd=tmp_path, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert waiting.stdin is not None
+    waiting.stdin.write(manifest({"id": "BUG-1", "steps": [{}]}))
+    waiting.stdin.close()
+    try:
+        wait_until("it is submitted", lambda: live_store.bugs(["BUG-1"]), within_s=20)
+        remove_namespace(live_store.client, settings.namespace)
+        wait_until("it is submitted again", lambda: live_store.bugs(["BUG-1"]), within_s=20)
+    finally:
+        waiting.kill()
+        assert waiting.stderr is not None
+        said = waiting.stderr.read()
+        waiting.stderr.close()
+        waiting.wait(timeout=10)
+
+    assert "submitted again" in said
 
 
 def on_terminal(
