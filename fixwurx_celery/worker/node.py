@@ -144,10 +144,7 @@ class Node:
         store = self._store()
         presence = Presence(self._store(), self.worker_id, self.incarnation)
         presence.wait_until_heard(HEARD_WITHIN_S)
-        try:
-            self._deliver_spool(store)
-        except StoreUnavailable as error:
-            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+        self._deliver_spool(store)
         ringer = Ringer(self._doorbells_of(), self._store())
         deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
         while not self._register(store, ringer):
@@ -229,7 +226,12 @@ class Node:
         store.close()
 
     def _store(self) -> ClusterStore:
-        return ClusterStore.from_settings(self._settings, bell=doorbell(self._settings))
+        # An answer that got lost is asked for again before the silence costs this node its life.
+        return ClusterStore.from_settings(
+            self._settings,
+            bell=doorbell(self._settings),
+            socket_timeout=min(5.0, self._settings.heartbeat_timeout_sec / 4),
+        )
 
     def _beat(self, store: ClusterStore, ringer: Ringer) -> None:
         """One heartbeat; a new life, when the store has taken this one for lost."""
@@ -335,12 +337,15 @@ class Node:
         """Tells the store how runs ended while it was away."""
         if not len(self.spool):
             return
-        for ending, status, assignments in self.spool.deliver_all(
-            store, lambda: open_artifacts(self._settings)
-        ):
-            log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
-            if ringer is not None:
-                ringer.ring(assignments)
+        try:
+            for ending, status, assignments in self.spool.deliver_all(
+                store, lambda: open_artifacts(self._settings, is_patient=False)
+            ):
+                log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
+                if ringer is not None:
+                    ringer.ring(assignments)
+        except StoreUnavailable as error:
+            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
 
     def _retire(self, store: ClusterStore, ringer: Ringer) -> None:
         try:
