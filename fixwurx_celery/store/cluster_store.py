@@ -58,10 +58,11 @@ MEND_AT_ONCE = 40_000
 """Keys that one round of mending looks at: a tenth of a second of the server's time."""
 
 
-def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
+def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redis.Redis":
     """A client for this process. Connects lazily; make it after a fork, not before.
 
-    Scripts are idempotent, so the client may send one again after a reply that did not come.
+    Scripts are idempotent, so the client may send one again after a reply that did not come within
+    `socket_timeout` seconds.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
     return redis.Redis.from_url(
@@ -72,7 +73,7 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
         socket_connect_timeout=socket_timeout,
         health_check_interval=10,
         **over_network,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5),
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
     )
 
 
@@ -108,9 +109,11 @@ class ClusterStore:
         *,
         bell: Mapping[str, str] | None = None,
         socket_timeout: float = 5.0,
+        retries: int = 5,
     ) -> "ClusterStore":
-        """The store that the settings name."""
-        client = connect(settings.redis_url, socket_timeout=socket_timeout)
+        """The store that the settings name. A call takes `socket_timeout` seconds for each of its
+        tries, and a little more in between."""
+        client = connect(settings.redis_url, socket_timeout=socket_timeout, retries=retries)
         return cls(client, settings, bell=bell)
 
     def close(self) -> None:
@@ -237,13 +240,22 @@ class ClusterStore:
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def fail_attempt(
-        self, bug_id: str, node: str, incarnation: str, epoch: int, charge: str, reason: str
+        self,
+        bug_id: str,
+        node: str,
+        incarnation: str,
+        epoch: int,
+        charge: str,
+        reason: str,
+        *,
+        runner: str = "",
     ) -> tuple[str, list[Assignment]]:
-        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring."""
+        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring. With `runner` it is STALE also
+        when another run of this epoch has started."""
         reply = self._call(
             self._scripts["fail_attempt"],
-            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, charge=charge,
-            reason=reason, seed=self._seed(),
+            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
+            charge=charge, reason=reason, seed=self._seed(),
         )  # fmt: skip
         return str(reply[0]), assignments(reply[1:])
 

@@ -16,7 +16,7 @@ from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, no
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.node import DuplicateNode, Node
-from fixwurx_celery.worker.runner import Runner
+from fixwurx_celery.worker.runner import Runner, answer_s
 
 __all__ = ["node_app"]
 
@@ -136,7 +136,12 @@ def node_app(settings: Settings) -> Celery:
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
             runner = Runner(
-                ClusterStore.from_settings(settings, bell=doorbell(settings)),
+                ClusterStore.from_settings(
+                    settings,
+                    bell=doorbell(settings),
+                    socket_timeout=answer_s(settings.lease_sec),
+                    retries=0,
+                ),
                 settings,
                 Doorbells(app).ring,
                 worker_id=node.worker_id,

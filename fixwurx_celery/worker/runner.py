@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
@@ -30,13 +30,32 @@ from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "answer_s"]
 
 REPORT_EVERY_S: Final = 1.0
+AGAIN_AFTER_S: Final = 0.05
 LOG_PER_REPORT: Final = 4096
 LOG_HELD: Final = 16 * LOG_PER_REPORT
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
+
+
+def answer_s(lease_sec: float) -> float:
+    """How long a runner waits for an answer of the store: it must stop what runs before the lease
+    ends, and two seconds before that it still tries."""
+    return max(0.5, min(1.5, lease_sec / 5))
+
+
+def insist(call: Callable[[], T]) -> T:
+    """The answer of the call, which is made once more when the store does not take it: a start or
+    an ending need not wait for the heart only because a connection was dropped."""
+    try:
+        return call()
+    except StoreUnavailable:
+        time.sleep(AGAIN_AFTER_S)
+        return call()
 
 
 @dataclass(slots=True)
@@ -56,7 +75,7 @@ class Run:
     bug_id: str
     epoch: int
     token: str
-    deadline: float
+    deadline: float = 0.0
     phase: str = ""
     checkpoint: str = ""
     log: bytearray = field(default_factory=bytearray)
@@ -101,6 +120,7 @@ class Runner:
         run_dir: Path,
         spool: Spool,
     ) -> None:
+        """`store` tries each call once, for `answer_s` at most."""
         self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
@@ -116,7 +136,15 @@ class Runner:
         """
         incarnation = self._incarnation()
         token = os.urandom(16).hex()
-        started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        called_at = time.monotonic()
+        try:
+            started = insist(
+                lambda: self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+            )
+        except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
+            return self._give_back(
+                Run(bug_id=bug_id, epoch=epoch, token=token), incarnation, "", f"no start: {error}"
+            )
         if isinstance(started, str):
             return started
         now = time.monotonic()
@@ -126,7 +154,7 @@ class Runner:
             token=token,
             deadline=now + float(started.spec["timeout_s"]),
             reported_at=now,
-            renewed_at=now,
+            renewed_at=called_at,
             seen_going_at=now,
         )
         try:
@@ -262,9 +290,10 @@ class Runner:
             silent_s = time.monotonic() - run.renewed_at
             log.warning("bug %s: no report for %.0f s: %s", run.bug_id, silent_s, error)
             if silent_s > self._settings.lease_sec - 2:
-                run.ended = "cut_off"
+                read_messages(host.connection, run)  # what was said while this waited counts
+                run.ended = run.ended or "cut_off"
             return
-        run.renewed_at = time.monotonic()
+        run.renewed_at = now
         if answer == "CANCELLED":
             run.ended = "cancelled"
         elif answer == "STALE":
@@ -288,8 +317,12 @@ class Runner:
 
     def _conclude(self, run: Run, incarnation: str) -> str:
         match run.ended:
-            case "stale" | "cut_off":
-                return run.ended.upper()
+            case "stale":
+                return "STALE"
+            case "cut_off":
+                return self._give_back(
+                    run, incarnation, "", "it could not be reported before its lease ended"
+                )
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
@@ -315,11 +348,14 @@ class Runner:
             incarnation=incarnation,
             epoch=run.epoch,
             runner=run.token,
+            checkpoint=run.checkpoint,
             log=bytes(run.log).decode("utf-8", "replace"),
             **how,
         )
         try:
-            status, following = deliver(self._store, lambda: open_artifacts(self._settings), ending)
+            status, following = insist(
+                lambda: deliver(self._store, lambda: open_artifacts(self._settings, is_patient=False), ending)
+            )
         except StoreUnavailable as error:
             log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
             self._spool.keep(ending)
