@@ -6,7 +6,6 @@ lost, none ends twice, none is charged, no node is taken for lost, and all work 
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -132,7 +131,7 @@ def test_a_full_store_refuses_submitters_and_loses_nothing(cluster: OwnCluster) 
 
     client.config_set("maxmemory", str(used // 2))
     try:
-        with pytest.raises(StoreUnavailable, match="out of memory .* raise its maxmemory"):
+        with pytest.raises(StoreUnavailable, match=r"out of memory .* raise its maxmemory"):
             cluster.connection.submit([cluster.bug(0.1)])
         cluster.bugs.pop()
         cluster.wait_s(full_s)

@@ -95,7 +95,11 @@ class OwnCluster:
 
     def _if_all(self, ids: Sequence[str], states: Any) -> list[BugRecord]:
         records = self.store.bugs(ids)
-        return records if {r.state for r in records} <= set(states) and len(records) == len(ids) else []
+        return (
+            records
+            if {r.state for r in records} <= set(states) and len(records) == len(ids)
+            else []
+        )
 
     # -- the server ------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ class Link:
     gate: threading.Event = field(default_factory=threading.Event)
     """Open: bytes pass. Shut: they wait, as in a network that lost its way."""
     seen: bytes = b""
+    pumps: int = 2
 
     def end(self) -> None:
         for end in (self.client, self.server):
@@ -42,6 +43,7 @@ class Proxy:
         self.port = int(self._door.getsockname()[1])
         self._lock = threading.Lock()
         self._links: set[Link] = set()
+        self._frozen: set[Link] = set()
         self._wanted: list[bytes] = []
         self._is_silent = self._is_cut = self._is_closed = False
         self.swallowed = 0
@@ -60,6 +62,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
+        self._links |= self._frozen
         self._end_links()
 
     def swallow(self, command: bytes) -> None:
@@ -77,9 +80,10 @@ class Proxy:
     def freeze(self) -> None:
         """Nothing passes ever again on the present connections; new ones are not concerned."""
         with self._lock:
-            frozen, self._links = self._links, set()
-            for link in frozen:
+            for link in self._links:
                 link.gate.clear()
+            self._frozen |= self._links
+            self._links.clear()
 
     def cut(self) -> None:
         """Ends all connections, and every new one at once, until `pass_on`."""
@@ -155,3 +159,7 @@ class Proxy:
         link.end()
         with self._lock:
             self._links.discard(link)
+            link.pumps -= 1
+            if not link.pumps:
+                link.client.close()
+                link.server.close()
