@@ -270,8 +270,8 @@ class Node:
                 self.worker_id,
             )
             self._recycle_by = time.monotonic() + self._settings.drain_timeout_sec
-        elif not self._canary.is_out:
-            ringer.ring_canary(self.worker_id, self._canary.sent)
+        else:
+            self._canary.ring(lambda rung: ringer.ring_canary(self.worker_id, rung))
 
     def _recycle(self, store: ClusterStore, ringer: Ringer) -> None:
         """Begins anew once nothing runs here any more, or the grace time is over."""

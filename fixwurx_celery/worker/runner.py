@@ -354,7 +354,9 @@ class Runner:
         )
         try:
             status, following = insist(
-                lambda: deliver(self._store, lambda: open_artifacts(self._settings, is_patient=False), ending)
+                lambda: deliver(
+                    self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
+                )
             )
         except StoreUnavailable as error:
             log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
