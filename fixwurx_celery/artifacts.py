@@ -116,15 +116,18 @@ class FolderArtifacts:
         return content
 
 
-def open_artifacts(settings: Settings) -> Artifacts:
-    """The artifacts that the settings name. Connects lazily."""
+def open_artifacts(settings: Settings, *, is_patient: bool = True) -> Artifacts:
+    """The artifacts that the settings name. Connects lazily.
+
+    A source that cannot be got would end the bug, so a store that is away is waited for a minute,
+    unless the caller is not patient: who has other things to do comes again.
+    """
     if settings.artifacts:
         return FolderArtifacts(settings.artifacts)
-    # A source that cannot be got would end the bug, so a store that is away is waited for a minute.
     client = open_client(
         settings.redis_url,
-        socket_timeout=30,
-        socket_connect_timeout=5,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=2.0), 60),
+        socket_timeout=30 if is_patient else 5,
+        socket_connect_timeout=5 if is_patient else 1,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=2.0), 60 if is_patient else 0),
     )
     return StoreArtifacts(client, f"{{{settings.namespace}}}:artifact:", settings.keep_finished_sec)

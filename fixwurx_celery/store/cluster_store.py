@@ -261,13 +261,22 @@ class ClusterStore:
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def fail_attempt(
-        self, bug_id: str, node: str, incarnation: str, epoch: int, charge: str, reason: str
+        self,
+        bug_id: str,
+        node: str,
+        incarnation: str,
+        epoch: int,
+        charge: str,
+        reason: str,
+        *,
+        runner: str = "",
     ) -> tuple[str, list[Assignment]]:
-        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring."""
+        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring. With `runner` it is STALE also
+        when another run of this epoch has started."""
         reply = self._call(
             self._scripts["fail_attempt"],
-            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, charge=charge,
-            reason=reason, seed=self._seed(),
+            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
+            charge=charge, reason=reason, seed=self._seed(),
         )  # fmt: skip
         return str(reply[0]), assignments(reply[1:])
 

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a run ended: with an outcome, in a terminal `state`; or without one (`state` is None),
-    and `charge` and `reason` say who pays for that."""
+    and `charge` and `reason` say who pays for that, `checkpoint` from where the next run goes on.
+    """
 
     bug_id: str
     node: str
@@ -40,6 +41,7 @@ class Ending:
     outcome: Any = None
     charge: str = ""
     reason: str = ""
+    checkpoint: str = ""
     log: str = ""
 
 
@@ -51,10 +53,10 @@ def deliver(
     Safe to repeat. Raises StoreUnavailable.
     """
     run = (ending.bug_id, ending.node, ending.incarnation, ending.epoch)
-    if ending.log:
-        store.report(*run, ending.runner, log=ending.log)
+    if ending.log or ending.checkpoint:
+        store.report(*run, ending.runner, checkpoint=ending.checkpoint, log=ending.log)
     if ending.state is None:
-        return store.fail_attempt(*run, ending.charge, ending.reason)
+        return store.fail_attempt(*run, ending.charge, ending.reason, runner=ending.runner)
     outcome = put_aside(ending.outcome, open_artifacts)
     following = store.finish(*run, ending.runner, ending.state, outcome)
     return ("STALE", []) if following is None else (str(ending.state), following)

@@ -147,10 +147,7 @@ class Node:
             self.primary = lambda: store.primary
         presence = Presence(self._store(), self.worker_id, self.incarnation)
         presence.wait_until_heard(HEARD_WITHIN_S)
-        try:
-            self._deliver_spool(store)
-        except StoreUnavailable as error:
-            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+        self._deliver_spool(store)
         ringer = Ringer(self._doorbells_of(), self._store())
         deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
         while not self._register(store, ringer):
@@ -232,6 +229,7 @@ class Node:
         store.close()
 
     def _store(self) -> ClusterStore:
+        # An answer that got lost is asked for again before the silence costs this node its life.
         return ClusterStore.from_settings(
             self._settings, bell=doorbell(self._settings), is_patient=False
         )
@@ -273,8 +271,8 @@ class Node:
                 self.worker_id,
             )
             self._recycle_by = time.monotonic() + self._settings.drain_timeout_sec
-        elif not self._canary.is_out:
-            ringer.ring_canary(self.worker_id, self._canary.sent)
+        else:
+            self._canary.ring(lambda rung: ringer.ring_canary(self.worker_id, rung))
 
     def _recycle(self, store: ClusterStore, ringer: Ringer) -> None:
         """Begins anew once nothing runs here any more, or the grace time is over."""
@@ -340,12 +338,15 @@ class Node:
         """Tells the store how runs ended while it was away."""
         if not len(self.spool):
             return
-        for ending, status, assignments in self.spool.deliver_all(
-            store, lambda: open_artifacts(self._settings)
-        ):
-            log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
-            if ringer is not None:
-                ringer.ring(assignments)
+        try:
+            for ending, status, assignments in self.spool.deliver_all(
+                store, lambda: open_artifacts(self._settings, is_patient=False)
+            ):
+                log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
+                if ringer is not None:
+                    ringer.ring(assignments)
+        except StoreUnavailable as error:
+            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
 
     def _retire(self, store: ClusterStore, ringer: Ringer) -> None:
         try:

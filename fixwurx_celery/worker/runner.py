@@ -86,6 +86,7 @@ class Runner:
         run_dir: Path,
         spool: Spool,
     ) -> None:
+        """`store` is not patient: who waits for it meanwhile does not watch its engine."""
         self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
@@ -103,7 +104,20 @@ class Runner:
         """
         incarnation = self._incarnation()
         token = os.urandom(16).hex()
-        started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        asked_at = time.monotonic()
+        try:
+            started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
+            return self._tell_or_keep(
+                Ending(
+                    bug_id=bug_id,
+                    node=self._worker_id,
+                    incarnation=incarnation,
+                    epoch=epoch,
+                    runner=token,
+                    reason=f"no start: {error}",
+                )
+            )
         if isinstance(started, str):
             return started
         now = time.monotonic()
@@ -124,7 +138,7 @@ class Runner:
                 "workspace": str(self._workspace),
             }
             self._run = run
-            self._heard_from_store()
+            self._heard_from_store(asked_at)
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
             self._run = None
@@ -143,9 +157,11 @@ class Runner:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._empty_workspace()
 
-    def _heard_from_store(self) -> None:
-        """From now on the run may go on alone for so long."""
-        signal.setitimer(signal.ITIMER_REAL, self._settings.alone_sec)
+    def _heard_from_store(self, asked_at: float) -> None:
+        """The store renewed the lease, at the earliest when it was asked: from then on the run may
+        go on alone for so long."""
+        left_s = asked_at + self._settings.alone_sec - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, left_s))
 
     def _cut_off(self, *_: object) -> None:
         """The alarm: the store was not heard for too long. Whatever the runner waits for just now,
@@ -236,11 +252,17 @@ class Runner:
                 run.ended = "timed_out"
             elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
+        if run.ended == "cut_off":  # what was said before that counts
+            run.ended = ""
+            self._read_messages(host, run)
+            run.ended = "done" if run.ended == "done" else "cut_off"
         self._read_log(host, run)
 
     def _read_messages(self, host: EngineHost, run: Run) -> None:
+        """Takes in what the engine's process has said. Its end means that it died, unless it had
+        said that it was done: kept waiting for long, it goes home."""
         try:
-            while host.connection.poll():
+            while not run.is_over() and host.connection.poll():
                 message = json.loads(host.connection.recv_bytes())
                 if "phase" in message:
                     run.clocks.enter(message["phase"], time.monotonic())
@@ -279,7 +301,7 @@ class Runner:
         except StoreUnavailable as error:
             log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
             return
-        self._heard_from_store()
+        self._heard_from_store(now)
         if answer == "CANCELLED":
             run.ended = "cancelled"
         elif answer == "STALE":
@@ -303,8 +325,12 @@ class Runner:
 
     def _conclude(self, run: Run, incarnation: str) -> str:
         match run.ended:
-            case "stale" | "cut_off":
-                return run.ended.upper()
+            case "stale":
+                return "STALE"
+            case "cut_off":
+                return self._give_back(
+                    run, incarnation, "", "the store was out of reach for too long"
+                )
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
@@ -324,20 +350,27 @@ class Runner:
         return self._end(run, incarnation, charge=charge, reason=reason)
 
     def _end(self, run: Run, incarnation: str, **how: Any) -> str:
-        """Tells the store; what it does not take is kept, and told by the node's heart later."""
-        ending = Ending(
-            bug_id=run.bug_id,
-            node=self._worker_id,
-            incarnation=incarnation,
-            epoch=run.epoch,
-            runner=run.token,
-            log=bytes(run.log).decode("utf-8", "replace"),
-            **how,
+        return self._tell_or_keep(
+            Ending(
+                bug_id=run.bug_id,
+                node=self._worker_id,
+                incarnation=incarnation,
+                epoch=run.epoch,
+                runner=run.token,
+                checkpoint=run.checkpoint,
+                log=bytes(run.log).decode("utf-8", "replace"),
+                **how,
+            )
         )
+
+    def _tell_or_keep(self, ending: Ending) -> str:
+        """Tells the store; what it does not take is kept, and told by the node's heart later."""
         try:
-            status, following = deliver(self._store, lambda: open_artifacts(self._settings), ending)
+            status, following = deliver(
+                self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
+            )
         except StoreUnavailable as error:
-            log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
+            log.warning("bug %s: its end is kept until it is told: %s", ending.bug_id, error)
             self._spool.keep(ending)
             return "SPOOLED"
         self._ring(following)
