@@ -39,7 +39,8 @@ def is_same(record: BugRecord, bug: Bug) -> bool:
     payload = json.loads(json.dumps(bug.payload))
     asked: bool = record.spec.get("payload") == payload and record.spec.get("agents") == bug.agents
     is_repeated = record.state in TERMINAL and not is_answer(record)
-    if is_repeated and _bounds(bug) != [record.spec.get("timeout_s"), record.spec.get("limits", {})]:
+    bounds = [record.spec.get("timeout_s"), record.spec.get("limits", {})]
+    if is_repeated and bounds != _bounds(bug):
         return False
     return asked and sorted(record.spec.get("requires", [])) == sorted(bug.requires)
 
