@@ -39,8 +39,10 @@ def is_same(record: BugRecord, bug: Bug) -> bool:
     payload = json.loads(json.dumps(bug.payload))
     asked: bool = record.spec.get("payload") == payload and record.spec.get("agents") == bug.agents
     is_repeated = record.state in TERMINAL and not is_answer(record)
-    bounds = [record.spec.get("timeout_s"), record.spec.get("limits", {})]
-    if is_repeated and bounds != _bounds(bug):
+    if is_repeated and _bounds(bug) != [
+        record.spec.get("timeout_s"),
+        record.spec.get("limits", {}),
+    ]:
         return False
     return asked and sorted(record.spec.get("requires", [])) == sorted(bug.requires)
 
