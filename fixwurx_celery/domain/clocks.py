@@ -60,7 +60,7 @@ CLOCKS_OF_A_RUN: Final = (BugClock.SETUP, BugClock.RUN, BugClock.VERIFY)
 
 
 def clock_of(phase: str) -> BugClock:
-    """The clock that runs while a started bug is in this phase (lua/lib/3_bugs.lua says the same).
+    """The clock that runs while a started bug is in this phase, as lua/lib/2_clocks.lua has it.
 
     What is not known to be anything else is the run's: it is what `timeout` bounds.
     """
