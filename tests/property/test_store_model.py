@@ -286,7 +286,7 @@ class Cluster(RuleBasedStateMachine):
         term = self.store.claim_tick(tick, holder, 10_000)
         self.said()
         _, at_ms, has_ended = self.ticks.get(tick, (0, -1_000_000, True))
-        is_due = not 0 <= self.clock.now_ms - at_ms < (9000 if has_ended else 2000)
+        is_due = not 0 <= self.clock.now_ms - at_ms < (9000 if has_ended else 1000)
         assert (term is not None) is is_due
         if term is not None:
             assert term > max([0, *(last for name, last in self.terms if name == tick)])

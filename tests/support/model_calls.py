@@ -34,7 +34,8 @@ class ModelCalls(Model):
                 answers[at] = "KNOWN"
                 continue
             candidate = self._candidate(bug)
-            if not taken or taken[0].bug != bug.id:
+            told = (taken[0].bug, taken[0].detail) if taken else None
+            if told != (bug.id, candidate.name_of_class):  # its id may be taken further on
                 assert self.waiting() >= self.limits["max_waiting"], f"{bug.id} was refused"
                 is_first = not self.line(candidate.name_of_class)
                 for node in self.nodes.values():
