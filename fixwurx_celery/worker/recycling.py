@@ -35,9 +35,9 @@ class Canary:
         """Whether it was sent, and has not come back."""
         return self._sent_at is not None and self._received_at < self._sent_at
 
-    def sent(self) -> None:
-        """The broker took it."""
-        self._sent_at = time.monotonic()
+    def sent(self, at: float) -> None:
+        """The broker took it; it was given to it then. It may have come back before it said so."""
+        self._sent_at = at
 
     def received(self) -> None:
         """The consumer took something, it or another."""

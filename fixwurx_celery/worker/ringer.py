@@ -6,6 +6,7 @@ A broker that is slow, away or frozen must hold up neither heartbeats nor failov
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -39,12 +40,13 @@ class Ringer:
         if assignments:
             self._order(lambda: self._doorbells.ring(assignments))
 
-    def ring_canary(self, worker_id: str, sent: Callable[[], None]) -> None:
-        """Rings that node for no bug, and calls `sent` when the broker took it."""
+    def ring_canary(self, worker_id: str, sent: Callable[[float], None]) -> None:
+        """Rings that node for no bug, and calls `sent` with the time when the broker took it."""
 
         def ring() -> None:
+            at = time.monotonic()
             if self._doorbells.ring([Assignment(worker_id, NO_BUG, 0)]):
-                sent()
+                sent(at)
 
         self._order(ring)
 
