@@ -39,8 +39,8 @@ class Settings:
     broker_url: str = setting(
         "",
         "FIXWURX_BROKER_URL",
-        "Celery's broker, if it is not the store: any that Celery speaks; Redis is tested. "
-        "Behind Sentinel it is written as the store is.",
+        "Celery's broker, if it is not the store: any that Celery speaks; Redis and RabbitMQ are "
+        "tested. Behind Sentinel it is written as the store is.",
     )
     namespace: str = setting(
         "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."

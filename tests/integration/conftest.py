@@ -10,12 +10,17 @@ from tests.support.node_cluster import NodeCluster
 from tests.support.processes import NodeProcess, nodes
 
 
-@pytest.fixture(scope="module")
-def cluster(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeCluster]:
-    """A client of a namespace of this module's own."""
+@pytest.fixture(
+    scope="module", params=["store", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]
+)
+def cluster(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NodeCluster]:
+    """A client of a namespace of this module's own. The broker is the store, or RabbitMQ."""
     folder = tmp_path_factory.mktemp("cluster")
     settings = Settings(
         redis_url=redis_url,
+        broker_url=request.getfixturevalue("rabbitmq").url if request.param == "rabbitmq" else "",
         namespace=f"t{uuid.uuid4().hex[:12]}",
         engine="tests.support.engines:Scripted",
         work_dir=str(folder / "work"),
