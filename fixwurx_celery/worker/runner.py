@@ -30,6 +30,7 @@ from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
+from fixwurx_celery.worker.stopping import Stage, Stopping
 
 __all__ = ["Runner"]
 
@@ -64,7 +65,7 @@ class Run:
     reported_at: float = 0.0
     seen_going_at: float = 0.0
     outcome: Any = None
-    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
+    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out | moved
     clean: bool = False
 
     def is_over(self) -> bool:
@@ -85,8 +86,10 @@ class Runner:
         incarnation: Callable[[], str],
         run_dir: Path,
         spool: Spool,
+        stopping: Stopping,
     ) -> None:
         self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
+        self._stopping = stopping
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
@@ -135,8 +138,10 @@ class Runner:
             log.exception("bug %s cannot run here", bug_id)
             self.end_engine()
             return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
-        except BaseException:
+        except BaseException:  # this process is told to end
             self.end_engine()
+            if self._stopping.stage:
+                self._spool.keep(self._ending(run, incarnation, charge="", reason="its node stops"))
             raise
         finally:
             self._run = None
@@ -234,6 +239,8 @@ class Runner:
                 break
             if now >= run.clocks.deadline:
                 run.ended = "timed_out"
+            elif self._stopping.stage is Stage.HURRYING:
+                run.ended = "moved"
             elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
         self._read_log(host, run)
@@ -305,6 +312,10 @@ class Runner:
         match run.ended:
             case "stale" | "cut_off":
                 return run.ended.upper()
+            case "moved":
+                return self._give_back(run, incarnation, "", "its node stops")
+            case "died" if self._stopping.stage:
+                return self._give_back(run, incarnation, "", "its engine was ended with its node")
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
@@ -323,9 +334,8 @@ class Runner:
     def _give_back(self, run: Run, incarnation: str, charge: str, reason: str) -> str:
         return self._end(run, incarnation, charge=charge, reason=reason)
 
-    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
-        """Tells the store; what it does not take is kept, and told by the node's heart later."""
-        ending = Ending(
+    def _ending(self, run: Run, incarnation: str, **how: Any) -> Ending:
+        return Ending(
             bug_id=run.bug_id,
             node=self._worker_id,
             incarnation=incarnation,
@@ -334,11 +344,18 @@ class Runner:
             log=bytes(run.log).decode("utf-8", "replace"),
             **how,
         )
+
+    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
+        """Tells the store; what it does not take is kept, and told by the node's heart later."""
+        ending = self._ending(run, incarnation, **how)
         try:
             status, following = deliver(self._store, lambda: open_artifacts(self._settings), ending)
         except StoreUnavailable as error:
             log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
             self._spool.keep(ending)
             return "SPOOLED"
+        except SystemExit:  # told to end while the store did not answer
+            self._spool.keep(ending)
+            raise
         self._ring(following)
         return status
