@@ -81,12 +81,13 @@ class Spool:
     def keep(self, ending: Ending) -> None:
         """Writes it down so that it outlives this process and a power cut.
 
-        A run has one ending: a later one tells of the death of a process that had done its work.
+        A run has one ending, the first. What is known of it only from its process's death is said
+        after that (`-` sorts before `.`), and is stale then.
         """
-        path = self._folder / f"{ending.bug_id}-{ending.epoch}.json"
-        if path.exists():
-            return
-        self._write(path, json.dumps(asdict(ending)))
+        run = f"{ending.bug_id}-{ending.epoch}" + (f"-{ending.runner}" if ending.runner else "")
+        path = self._folder / f"{run}.json"
+        if not path.exists():
+            self._write(path, json.dumps(asdict(ending)))
 
     def keep_life(self, node: str, incarnation: str) -> None:
         """Writes down that this life of the node is over."""
@@ -94,7 +95,7 @@ class Spool:
 
     def _write(self, path: Path, text: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = path.with_suffix(".part")
+        unfinished = path.with_name(f"{path.name}.part")
         with unfinished.open("w") as file:
             file.write(text)
             file.flush()

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.broker import Doorbells, doorbell
-from fixwurx_celery.domain.bugs import class_name
+from fixwurx_celery.domain.bugs import Assignment, class_name
 from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -372,19 +372,20 @@ class Node:
 
     def _deliver_spool(self, store: ClusterStore, ringer: Ringer | None = None) -> None:
         """Tells the store how runs, and lives of this host's nodes, ended while it was away."""
+        told: list[Assignment] = []
         try:
             for ending, status, assignments in self.spool.deliver_all(
                 store, lambda: open_artifacts(self._settings, is_patient=False)
             ):
                 log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
-                if ringer is not None:
-                    ringer.ring(assignments)
+                told += assignments
             for node, assignments in self.spool.retire_all(store):
                 log.info("node %s had ended while the store was away", node)
-                if ringer is not None:
-                    ringer.ring(assignments)
+                told += assignments
         except StoreUnavailable as error:
             log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+        if ringer is not None:
+            ringer.ring(told)
 
     def _retire(self, store: ClusterStore, ringer: Ringer) -> None:
         try:
