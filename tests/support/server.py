@@ -49,6 +49,7 @@ class Server:
     port: int
     password: str
     append_only: bool
+    fsync: str = "everysec"
     process: "subprocess.Popen[bytes] | None" = field(default=None)
 
     @property
@@ -65,6 +66,7 @@ class Server:
             "dir": str(self.folder),
             "save": "",
             "appendonly": "yes" if self.append_only else "no",
+            "appendfsync": self.fsync,
             "maxmemory-policy": "noeviction",
             "logfile": str(self.folder / "server.log"),
             "daemonize": "no",
@@ -119,10 +121,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(folder: Path, *, append_only: bool = False) -> Server:
+def start_server(folder: Path, *, append_only: bool = False, fsync: str = "everysec") -> Server:
     """A server that answers. Raises NoServer."""
     server_binary()
     folder.mkdir(parents=True, exist_ok=True)
-    server = Server(folder, free_port(), secrets.token_hex(16), append_only)
+    server = Server(folder, free_port(), secrets.token_hex(16), append_only, fsync)
     server.start()
     return server

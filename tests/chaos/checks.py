@@ -1,0 +1,115 @@
+"""What must be true of a run afterwards: by the records, by the event log, by the runs' own traces."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fixwurx_celery.store import ClusterStore, Event
+from fixwurx_celery.store.history import event_violations
+from fixwurx_celery.store.invariants import violations
+from tests.chaos.nemesis import Freeze
+from tests.chaos.work import Task
+from tests.support.history import whole_log
+
+__all__ = ["Finding", "Overlaps", "check_history", "check_outcomes", "check_overlaps", "check_store"]
+
+STALE_WITHIN_S = 3.0
+"""How long after its thaw a run may need to learn that its bug is somebody else's: it reports every
+second, and this machine may be busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and the bug that it is about (or '')."""
+
+    text: str
+    bug: str = ""
+
+
+def check_outcomes(
+    store: ClusterStore, tasks: Sequence[Task], cancelled: Mapping[str, str], max_attempts: int
+) -> list[Finding]:
+    """Each bug is there, and ended as it had to."""
+    records = {record.id: record for record in store.bugs([task.bug.id for task in tasks])}
+    found = []
+    for task in tasks:
+        record = records.get(task.bug.id)
+        if record is None:
+            found.append(Finding(f"{task.bug.id} was taken, and is absent", task.bug.id))
+            continue
+        wrong = task.verdict(record, max_attempts, cancelled.get(task.bug.id))
+        if wrong:
+            found.append(Finding(f"{task.bug.id} {wrong}; {record.as_dict()}", task.bug.id))
+    return found
+
+
+def check_store(store: ClusterStore) -> list[Finding]:
+    """The invariants, on the live cluster."""
+    return [Finding(line) for line in violations(store, most=200_000, patience_s=5)]
+
+
+def check_history(store: ClusterStore, needs: Mapping[str, int], agents: int) -> list[Finding]:
+    """No bug lost or ended twice, no two runs at once, no node over-committed at any instant."""
+    events = list(whole_log(store))
+    found = [Finding(line) for line in event_violations(events)]
+    holder: dict[str, str] = {}
+    held: dict[str, dict[str, int]] = defaultdict(dict)
+    for event in events:
+        if event.action == "bug_assigned":
+            if event.bug in holder:
+                text = f"{event.id}: {event.bug} is given to {event.node}, held by {holder[event.bug]}"
+                found.append(Finding(text, event.bug))
+            holder[event.bug] = event.node
+            held[event.node][event.bug] = needs[event.bug]
+            if sum(held[event.node].values()) > agents:
+                text = f"{event.id}: {event.node} holds {held[event.node]} with {agents} agents"
+                found.append(Finding(text, event.bug))
+        elif event.action == "bug_started" and holder.get(event.bug) != event.node:
+            text = f"{event.id}: {event.bug} starts on {event.node}, and is {holder.get(event.bug)}'s"
+            found.append(Finding(text, event.bug))
+        elif event.action in ("bug_finished", "bug_given_back", "bug_cancelled"):
+            node = holder.pop(event.bug, "")
+            held[node].pop(event.bug, None)
+    return found
+
+
+@dataclass(slots=True)
+class Overlaps:
+    """Two live processes of one bug: with a frozen one, which cannot be avoided, and others."""
+
+    frozen: int = 0
+    runs: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check_overlaps(trace: Path, freezes: Sequence[Freeze]) -> Overlaps:
+    """What the runs themselves saw of each other."""
+    seen = Overlaps()
+    for file in sorted(trace.glob("*.jsonl")):
+        for line in trace_of(trace, file.stem):
+            seen.runs += line["what"] == "start"
+            if line["what"] != "overlap":
+                continue
+            if "T" in line["states"] or any(
+                freeze.pid in line["pids"] and freeze.since < line["at"] < freeze.until + STALE_WITHIN_S
+                for freeze in freezes
+            ):
+                seen.frozen += 1
+            else:
+                text = f"{file.stem}: two live runs, neither frozen: {line}"
+                seen.findings.append(Finding(text, file.stem))
+    return seen
+
+
+def trace_of(trace: Path, bug_id: str) -> list[dict[str, Any]]:
+    """What the runs of the bug wrote."""
+    file = trace / f"{bug_id}.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def events_of(store: ClusterStore, bug_id: str) -> list[Event]:
+    """The bug's events."""
+    return [event for event in whole_log(store) if event.bug == bug_id]

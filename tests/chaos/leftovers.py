@@ -1,0 +1,119 @@
+"""What a cluster must not leave behind: processes, folders, queues, keys."""
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from fixwurx_celery.settings import Settings
+from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store.keys import key_of
+from tests.chaos.engine import CHILD
+from tests.chaos.fleet import Fleet
+from tests.support.waiting import wait_until
+
+__all__ = ["left_children", "left_in_store", "left_of_fleet", "left_when_expired"]
+
+STAYS = ("config", "stats", "events")
+SHOWN_FOR_AN_HOUR = ("gone", "node:<node>")
+KEPT = ("bug:<bug>", "finished", "log:<bug>:<run>", "took:<bug>", "tick:<name>", *STAYS)
+GONE_WITHIN_S = 20.0
+
+
+def left_children(fleet: Fleet) -> list[str]:
+    """Processes that runs left behind, while the cluster is up and all bugs have ended."""
+    return _lasting(
+        lambda: [_described(process) for process in fleet.processes() if _is_child(process)]
+    )
+
+
+def left_of_fleet(fleet: Fleet) -> list[str]:
+    """Processes and folders, once the whole fleet was stopped."""
+    processes = _lasting(lambda: [_described(process) for process in fleet.processes()])
+    folders = _lasting(
+        lambda: sorted(str(path) for path in Path(fleet.settings.work_dir).glob("*"))
+    )
+    return processes + [f"folder {path}" for path in folders]
+
+
+def left_in_store(store: ClusterStore, live_nodes: list[str]) -> list[str]:
+    """Keys that no live thing explains, once all bugs have ended; and queues of dead nodes."""
+    wrong = []
+    for name in _names(store):
+        if name.startswith("celery:"):
+            wrong += _left_in_broker(store, name, live_nodes)
+            continue
+        kind = key_of(name)
+        allowed = (*KEPT, *SHOWN_FOR_AN_HOUR)
+        if live_nodes:
+            allowed += ("nodes", "profiles", "ejected", "shelf:<shelf>", "levels:<profile>")
+        if kind is None or kind.name not in allowed:
+            wrong.append(f"key {name}")
+        elif kind.expires and store.client.ttl(store.prefix + name) == -1:
+            wrong.append(f"key {name} never expires")
+    return wrong
+
+
+def left_when_expired(settings: Settings) -> list[str]:
+    """Keys that stay when finished bugs and dead nodes are past their keep: sweeps of a later day."""
+    store = ClusterStore.from_settings(settings)
+    later_ms = int(time.time() * 1000) + 40 * 86_400_000
+    store = ClusterStore(store.client, settings, clock_ms=lambda: later_ms)
+    try:
+        while store.snapshot().finished:
+            store.sweep(1000)
+        store.sweep(1000)
+        wrong = []
+        for name in _names(store):
+            kind = key_of(name)
+            if not name.startswith("celery:") and (kind is None or kind.name not in STAYS):
+                if store.client.ttl(store.prefix + name) == -1:
+                    wrong.append(f"key {name} outlives its time")
+        return wrong
+    finally:
+        store.close()
+
+
+def _left_in_broker(store: ClusterStore, name: str, live_nodes: list[str]) -> list[str]:
+    key = f"{store.prefix}{name}"
+    queue = re.fullmatch(r"celery:fixwurx\.node\.(.+?)(\x06\x16\d)?", name)
+    if queue:
+        return [] if queue[1] in live_nodes else [f"queue {name}"]
+    if not name.startswith("celery:_kombu.binding."):
+        return []
+    wrong = []
+    for member in store.client.smembers(key):
+        node = re.search(r"(n\d+@chaos)", str(member))
+        if node and node[1] not in live_nodes:
+            wrong.append(f"binding {name}: {member!r}")
+    return wrong
+
+
+def _names(store: ClusterStore) -> list[str]:
+    keys = store.client.scan_iter(match=f"{store.prefix}*", count=1000)
+    return sorted({str(key)[len(store.prefix) :] for key in keys})
+
+
+def _lasting(look: Callable[[], list[str]]) -> list[str]:
+    """What is still there after the time in which it must go."""
+    with contextlib.suppress(AssertionError):
+        wait_until("nothing is left", lambda: not look(), within_s=GONE_WITHIN_S)
+    return look()
+
+
+def _is_child(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return CHILD in process.cmdline()
+    return False
+
+
+def _described(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return (
+            f"process {process.pid} (parent {process.ppid()}, {process.status()}): "
+            f"{' '.join(process.cmdline())[:160]}"
+        )
+    return f"process {process.pid}"
