@@ -1,4 +1,4 @@
-"""What must be true of a run afterwards: by the records, by the event log, by the runs' own traces."""
+"""What must be true afterwards: by the records, by the event log, by the runs' own traces."""
 
 import json
 from collections import defaultdict
@@ -14,7 +14,14 @@ from tests.chaos.nemesis import Freeze
 from tests.chaos.work import Task
 from tests.support.history import whole_log
 
-__all__ = ["Finding", "Overlaps", "check_history", "check_outcomes", "check_overlaps", "check_store"]
+__all__ = [
+    "Finding",
+    "Overlaps",
+    "check_history",
+    "check_outcomes",
+    "check_overlaps",
+    "check_store",
+]
 
 STALE_WITHIN_S = 3.0
 """How long after its thaw a run may need to learn that its bug is somebody else's: it reports every
@@ -46,9 +53,9 @@ def check_outcomes(
     return found
 
 
-def check_store(store: ClusterStore) -> list[Finding]:
+def check_store(store: ClusterStore, patience_s: float = 5) -> list[Finding]:
     """The invariants, on the live cluster."""
-    return [Finding(line) for line in violations(store, most=200_000, patience_s=5)]
+    return [Finding(line) for line in violations(store, most=200_000, patience_s=patience_s)]
 
 
 def check_history(store: ClusterStore, needs: Mapping[str, int], agents: int) -> list[Finding]:
@@ -60,7 +67,9 @@ def check_history(store: ClusterStore, needs: Mapping[str, int], agents: int) ->
     for event in events:
         if event.action == "bug_assigned":
             if event.bug in holder:
-                text = f"{event.id}: {event.bug} is given to {event.node}, held by {holder[event.bug]}"
+                text = (
+                    f"{event.id}: {event.bug} is given to {event.node}, held by {holder[event.bug]}"
+                )
                 found.append(Finding(text, event.bug))
             holder[event.bug] = event.node
             held[event.node][event.bug] = needs[event.bug]
@@ -68,7 +77,9 @@ def check_history(store: ClusterStore, needs: Mapping[str, int], agents: int) ->
                 text = f"{event.id}: {event.node} holds {held[event.node]} with {agents} agents"
                 found.append(Finding(text, event.bug))
         elif event.action == "bug_started" and holder.get(event.bug) != event.node:
-            text = f"{event.id}: {event.bug} starts on {event.node}, and is {holder.get(event.bug)}'s"
+            text = (
+                f"{event.id}: {event.bug} starts on {event.node}, and is {holder.get(event.bug)}'s"
+            )
             found.append(Finding(text, event.bug))
         elif event.action in ("bug_finished", "bug_given_back", "bug_cancelled"):
             node = holder.pop(event.bug, "")
@@ -94,7 +105,8 @@ def check_overlaps(trace: Path, freezes: Sequence[Freeze]) -> Overlaps:
             if line["what"] != "overlap":
                 continue
             if "T" in line["states"] or any(
-                freeze.pid in line["pids"] and freeze.since < line["at"] < freeze.until + STALE_WITHIN_S
+                freeze.pid in line["pids"]
+                and freeze.since < line["at"] < freeze.until + STALE_WITHIN_S
                 for freeze in freezes
             ):
                 seen.frozen += 1

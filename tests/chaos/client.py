@@ -1,4 +1,4 @@
-"""The cluster's user during the chaos: submits, cancels and drains, and asks again until answered."""
+"""The cluster's user during the chaos: submits, cancels, drains, and asks until answered."""
 
 import json
 import random
@@ -101,9 +101,7 @@ class Client:
 
     def submit(self, wave: Sequence[Task]) -> None:
         """Until all of the wave are taken."""
-        for answer in self.answered(
-            lambda: self.manager.enqueue_many([task.bug for task in wave])
-        ):
+        for answer in self.answered(lambda: self.manager.enqueue_many([task.bug for task in wave])):
             if isinstance(answer, Exception):
                 raise answer
 

@@ -1,10 +1,8 @@
-"""The chaos suite's seed, and its clusters: an own store that can be killed, and supervised processes."""
+"""The chaos suite's seed, and its fleets, each on a store of its own that can be killed."""
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,7 +47,9 @@ def fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
                 pytest.fail(str(error))
             pytest.skip(str(error))
         (tmp_path / "logs").mkdir()
-        settings = Settings(redis_url=server.url, namespace="chaos", work_dir=str(tmp_path / "work"), **given)  # type: ignore[arg-type]
+        settings = Settings(
+            redis_url=server.url, namespace="chaos", work_dir=str(tmp_path / "work"), **given
+        )  # type: ignore[arg-type]
         made.append(Fleet(settings, server, tmp_path / "logs"))
         return made[-1]
 

@@ -2,8 +2,8 @@
 
 Each step hashes on from the digest before, some of it in a child process. A run that starts from a
 checkpoint which is not the bug's own, or in a workspace that is not empty, cannot come to the known
-answer. Runs leave a trace outside of the workspace and hold a lock for as long as they live, so that
-two live runs of one bug are seen on the processes' side, whatever the store believes.
+answer. Runs leave a trace outside of the workspace and hold a lock for as long as they live: two
+live runs of one bug are seen on the processes' side, whatever the store believes.
 """
 
 import contextlib
@@ -63,6 +63,8 @@ class Chain:
     """One run of one bug. What it does beside hashing, its payload says."""
 
     def __init__(self, bug: Any, workspace: Path, checkpoint: Any) -> None:
+        if left := sorted(path.name for path in workspace.iterdir()):
+            raise RuntimeError(f"the workspace of a new run holds {left}")
         self.bug, self.plan, self.workspace = bug, dict(bug.payload), workspace
         self.step, self.digest = checkpoint or (0, bug.id)
         self.phase = "TRIAGE"
@@ -74,8 +76,6 @@ class Chain:
         self.note("start", keeper=os.getppid(), main=process_state(os.getppid())[1],
                   mark=os.environ.get("FIXWURX_MARK", ""), step=self.step)  # fmt: skip
         self.take_lock()
-        if left := sorted(path.name for path in workspace.iterdir()):
-            raise RuntimeError(f"the workspace of a new run holds {left}")
 
     def note(self, what: str, **more: Any) -> None:
         """A line of the bug's trace, written at once."""
@@ -201,3 +201,16 @@ def hashed_here(digest: str) -> str:
     for _ in range(ROUNDS):
         data = hashlib.sha256(data).hexdigest().encode()
     return data.decode()
+
+
+class Nothing:
+    """A bug that is done as soon as it runs."""
+
+    def __init__(self, bug: Any, workspace: Path, checkpoint: Any) -> None:
+        self.outcome: dict[str, Any] | None = None
+
+    def all_done(self) -> bool:
+        return self.outcome is not None
+
+    def execute_tick(self) -> None:
+        self.outcome = {"outcome": "FIXED"}

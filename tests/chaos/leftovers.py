@@ -9,13 +9,20 @@ from pathlib import Path
 import psutil
 
 from fixwurx_celery.settings import Settings
-from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store import ClusterStore, connect
 from fixwurx_celery.store.keys import key_of
 from tests.chaos.engine import CHILD
 from tests.chaos.fleet import Fleet
 from tests.support.waiting import wait_until
 
-__all__ = ["left_children", "left_in_store", "left_of_fleet", "left_when_expired"]
+__all__ = [
+    "left_children",
+    "left_in_store",
+    "left_of_fleet",
+    "left_when_expired",
+    "names_in",
+    "sweep_later",
+]
 
 STAYS = ("config", "stats", "events")
 SHOWN_FOR_AN_HOUR = ("gone", "node:<node>")
@@ -42,7 +49,7 @@ def left_of_fleet(fleet: Fleet) -> list[str]:
 def left_in_store(store: ClusterStore, live_nodes: list[str]) -> list[str]:
     """Keys that no live thing explains, once all bugs have ended; and queues of dead nodes."""
     wrong = []
-    for name in _names(store):
+    for name in names_in(store):
         if name.startswith("celery:"):
             wrong += _left_in_broker(store, name, live_nodes)
             continue
@@ -57,31 +64,43 @@ def left_in_store(store: ClusterStore, live_nodes: list[str]) -> list[str]:
     return wrong
 
 
-def left_when_expired(settings: Settings) -> list[str]:
-    """Keys that stay when finished bugs and dead nodes are past their keep: sweeps of a later day."""
-    store = ClusterStore.from_settings(settings)
+def sweep_later(settings: Settings) -> None:
+    """Sweeps as they will be when finished bugs and dead nodes are past their keep."""
     later_ms = int(time.time() * 1000) + 40 * 86_400_000
-    store = ClusterStore(store.client, settings, clock_ms=lambda: later_ms)
-    try:
-        while store.snapshot().finished:
-            store.sweep(1000)
+    store = ClusterStore(connect(settings.redis_url), settings, clock_ms=lambda: later_ms)
+    store.sweep(1000)
+    while store.snapshot().finished:
         store.sweep(1000)
-        wrong = []
-        for name in _names(store):
-            kind = key_of(name)
-            if not name.startswith("celery:") and (kind is None or kind.name not in STAYS):
-                if store.client.ttl(store.prefix + name) == -1:
-                    wrong.append(f"key {name} outlives its time")
-        return wrong
-    finally:
-        store.close()
+    store.close()
+
+
+def left_when_expired(settings: Settings) -> list[str]:
+    """Keys that stay for ever, though nothing lives any more. Sweeps as of a later day."""
+    sweep_later(settings)
+    store = ClusterStore.from_settings(settings)
+    wrong = []
+    for name in names_in(store):
+        kind = key_of(name)
+        if name.startswith("celery:") or (kind is not None and kind.name in STAYS):
+            continue
+        if store.client.ttl(store.prefix + name) == -1:
+            wrong.append(f"key {name} outlives its time")
+    store.close()
+    return wrong
+
+
+def names_in(store: ClusterStore) -> list[str]:
+    """The names of all keys of the cluster, without their prefix."""
+    keys = store.client.scan_iter(match=f"{store.prefix}*", count=1000)
+    return sorted({str(key)[len(store.prefix) :] for key in keys})
 
 
 def _left_in_broker(store: ClusterStore, name: str, live_nodes: list[str]) -> list[str]:
     key = f"{store.prefix}{name}"
     queue = re.fullmatch(r"celery:fixwurx\.node\.(.+?)(\x06\x16\d)?", name)
     if queue:
-        return [] if queue[1] in live_nodes else [f"queue {name}"]
+        messages = [] if queue[1] in live_nodes else store.client.lrange(key, 0, 2)
+        return [f"queue {name}: {message}" for message in messages]
     if not name.startswith("celery:_kombu.binding."):
         return []
     wrong = []
@@ -90,11 +109,6 @@ def _left_in_broker(store: ClusterStore, name: str, live_nodes: list[str]) -> li
         if node and node[1] not in live_nodes:
             wrong.append(f"binding {name}: {member!r}")
     return wrong
-
-
-def _names(store: ClusterStore) -> list[str]:
-    keys = store.client.scan_iter(match=f"{store.prefix}*", count=1000)
-    return sorted({str(key)[len(store.prefix) :] for key in keys})
 
 
 def _lasting(look: Callable[[], list[str]]) -> list[str]:

@@ -111,7 +111,7 @@ class Nemesis:
             case "forget", _:
                 prefix = f"{{{self.fleet.settings.namespace}}}:celery:*"
                 self.on_store("broker keys deleted", lambda client: _forget(client, prefix))
-            case ("replace" | "restart"), _:
+            case (("replace" | "restart"), _):
                 self.end_politely(strike, verb)
             case _:
                 what, processes = self.target(noun, strike.pick)
