@@ -5,13 +5,17 @@ an fsspec URL instead (a shared folder, an object store).
 """
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Protocol
 
 import fsspec
 import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
-from fixwurx_celery.errors import FixwurxError, InputError
+from fixwurx_celery.errors import FixwurxError, InputError, StoreUnavailable
 from fixwurx_celery.settings import Settings
 
 __all__ = ["Artifacts", "FolderArtifacts", "StoreArtifacts", "open_artifacts"]
@@ -24,7 +28,9 @@ class Artifacts(Protocol):
     """Where bytes are put and got by reference. Putting the same bytes twice keeps them once."""
 
     def put(self, content: bytes) -> str:
-        """The reference under which `get` answers these bytes, on any host of the cluster."""
+        """The reference under which `get` answers these bytes, on any host of the cluster.
+
+        Raises StoreUnavailable when they cannot be kept now."""
 
     def get(self, ref: str) -> bytes:
         """The bytes. Raises FixwurxError when they are not there (any more)."""
@@ -39,6 +45,15 @@ def _missing(ref: str) -> FixwurxError:
         f"artifact {ref[:12]} is not there: it expired, or this host sees another store; "
         "submit the bug again"
     )
+
+
+@contextmanager
+def _reaching(trouble: type[Exception]) -> Iterator[None]:
+    """Turns what the place raises when it fails into StoreUnavailable."""
+    try:
+        yield
+    except trouble as error:
+        raise StoreUnavailable(f"cannot reach the artifacts: {error}") from error
 
 
 class StoreArtifacts:
@@ -58,12 +73,14 @@ class StoreArtifacts:
                 ]
             )
         ref = _ref(content)
-        self._client.set(self._prefix + ref, packed, ex=self._keep_s)
+        with _reaching(redis.RedisError):
+            self._client.set(self._prefix + ref, packed, ex=self._keep_s)
         return ref
 
     def get(self, ref: str) -> bytes:
         """See Artifacts."""
-        packed = self._client.getex(self._prefix + ref, ex=self._keep_s)
+        with _reaching(redis.RedisError):
+            packed = self._client.getex(self._prefix + ref, ex=self._keep_s)
         if packed is None:
             raise _missing(ref)
         return zlib.decompress(packed)  # type: ignore[arg-type]
@@ -79,10 +96,11 @@ class FolderArtifacts:
         """See Artifacts. Written beside its name and then moved there, so never seen by halves."""
         ref = _ref(content)
         path = f"{self._root}/{ref[:2]}/{ref}"
-        if not self._fs.exists(path):
-            self._fs.makedirs(f"{self._root}/{ref[:2]}", exist_ok=True)
-            self._fs.pipe_file(path + ".part", content)
-            self._fs.mv(path + ".part", path)
+        with _reaching(OSError):
+            if not self._fs.exists(path):
+                self._fs.makedirs(f"{self._root}/{ref[:2]}", exist_ok=True)
+                self._fs.pipe_file(path + ".part", content)
+                self._fs.mv(path + ".part", path)
         return ref
 
     def get(self, ref: str) -> bytes:
@@ -98,5 +116,11 @@ def open_artifacts(settings: Settings) -> Artifacts:
     """The artifacts that the settings name. Connects lazily."""
     if settings.artifacts:
         return FolderArtifacts(settings.artifacts)
-    client = redis.Redis.from_url(settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
+    # A source that cannot be got would end the bug, so a store that is away is waited for a minute.
+    client = redis.Redis.from_url(
+        settings.redis_url,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=2.0), 60),
+    )
     return StoreArtifacts(client, f"{{{settings.namespace}}}:artifact:", settings.keep_finished_sec)

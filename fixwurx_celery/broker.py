@@ -191,8 +191,8 @@ class Doorbells:
             return False
         return True
 
-    def forget(self, worker_id: str) -> None:
-        """Deletes the queue of a node that has gone, with whatever lies in it."""
+    def forget(self, worker_id: str) -> bool:
+        """Deletes the queue of a node that has gone, with whatever lies in it; whether it is."""
         try:
             producer = self._producer or self._connect()
             # Declared first: kombu deletes only those bindings that this process has seen.
@@ -202,6 +202,8 @@ class Doorbells:
         except self._errors() as error:
             self.close()
             log.warning("could not delete the queue of %s: %s", worker_id, error)
+            return False
+        return True
 
     def close(self) -> None:
         """Closes the connection; the next ring opens another."""

@@ -286,6 +286,7 @@ class Settings:
             "ring_after_ms": int(self.ring_after_sec * 1000),
             "lease_ms": int(self.lease_sec * 1000),
             "heartbeat_ttl_ms": int(self.heartbeat_timeout_sec * 1000),
+            "hang_up_ms": HANG_UP_MS,
             "starve_after_ms": int(self.starve_after_sec * 1000),
             "backoff_ms": int(self.backoff_sec * 1000),
             "max_attempts": self.max_attempts,
@@ -300,6 +301,8 @@ class Settings:
         }
 
 
+HANG_UP_MS: Final = 250
+"""How long a node whose connection dropped has to be back; it tries at once, and every 20 ms."""
 MAX_CLASSES: Final = 256
 """Waiting lines at once. Each costs a node that frees agents one look at its head."""
 KEEP_DURATIONS_MS: Final = 30 * 86_400_000

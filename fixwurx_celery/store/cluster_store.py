@@ -21,6 +21,7 @@ from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
+    Beat,
     BugRecord,
     Event,
     Snapshot,
@@ -52,6 +53,9 @@ CHUNK_BYTES = 4 * 2**20
 """Of one call. Servers refuse arguments above 512 MB, and stand still while they read one."""
 
 SWEEP_AT_ONCE = 100
+
+MEND_AT_ONCE = 40_000
+"""Keys that one round of mending looks at: a tenth of a second of the server's time."""
 
 
 def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
@@ -95,6 +99,7 @@ class ClusterStore:
         self._url = settings.redis_url
         self._rng = rng or random.Random(os.urandom(8))  # noqa: S311 - balances, does not protect
         self._clock_ms = clock_ms
+        self._mending = ("bug", "0")
 
     @classmethod
     def from_settings(
@@ -295,19 +300,19 @@ class ClusterStore:
         )  # fmt: skip
         return str(reply[1]) if reply[0] == "DUPLICATE" else assignments(reply[1:])
 
-    def heartbeat(self, node: str, incarnation: str, facts: Mapping[str, Any]) -> Sweep | None:
-        """What the node must do; None when the store does not know this life of it."""
+    def heartbeat(self, node: str, incarnation: str, facts: Mapping[str, Any]) -> Beat | None:
+        """What the node must know; None when the store does not know this life of it."""
         reply = self._call(
             self._scripts["heartbeat"], node=node, incarnation=incarnation, facts=json.dumps(facts)
         )
-        if reply[0] == "UNKNOWN":
-            return None
-        cut = 2 + int(reply[1])
-        return Sweep(cancelling=list(reply[2:cut]), assignments=assignments(reply[cut:]))
+        return None if reply[0] == "UNKNOWN" else Beat(int(reply[1]), assignments(reply[2:]))
 
-    def drain(self, node: str) -> tuple[int, list[Assignment]]:
-        """How many bugs the node still runs, and what to ring. Raises NodeUnknown."""
-        reply = self._call(self._scripts["drain"], node=node, seed=self._seed())
+    def drain(self, node: str, grace_s: float) -> tuple[int, list[Assignment]]:
+        """How many bugs the node still runs, and what to ring. Those that still run `grace_s` from
+        now go elsewhere then; drained again, the grace can only get shorter. Raises NodeUnknown."""
+        reply = self._call(
+            self._scripts["drain"], node=node, grace_ms=int(grace_s * 1000), seed=self._seed()
+        )
         if reply[0] == "UNKNOWN":
             raise NodeUnknown(node)
         return int(reply[1]), assignments(reply[2:])
@@ -326,11 +331,44 @@ class ClusterStore:
         )
         return assignments(reply[1:])
 
-    def sweep(self, most: int = SWEEP_AT_ONCE) -> Sweep:
-        """Nodes now gone, and what to ring. Bounded: at most `most` of each kind."""
-        reply = self._call(self._scripts["sweep"], most=most, seed=self._seed())
-        cut = 2 + int(reply[1])
-        return Sweep(gone=list(reply[2:cut]), assignments=assignments(reply[cut:]))
+    def sweep(self, most: int = SWEEP_AT_ONCE, *, node: str = "", incarnation: str = "") -> Sweep:
+        """Nodes now gone, queues to delete, and what to ring. Bounded: at most `most` of each kind.
+
+        A node that sweeps says who it is: that it calls shows that it lives.
+        """
+        _, live, *rest = self._call(
+            self._scripts["sweep"], node=node, incarnation=incarnation, most=most,
+            seed=self._seed(),
+        )  # fmt: skip
+        gone, rest = _counted(rest)
+        queues, rest = _counted(rest)
+        return Sweep(int(live), gone, queues, assignments(rest))
+
+    def forget_queue(self, node: str) -> None:
+        """Notes that the queue of a node that went is deleted; until then sweeps ask for it."""
+        self._call(self._scripts["forget_queue"], node=node)
+
+    def mend(self, most: int = MEND_AT_ONCE) -> tuple[int, list[Assignment]]:
+        """How many things were not where the records say, and what to ring.
+
+        Looks at all records, a thousand keys a call, as far as `most` keys go: the next call of
+        this object goes on from there.
+        """
+        mended, to_ring = 0, []
+        for _ in range(0, most, CHUNK):
+            kind, cursor = self._mending
+            _, cursor, count, *rest = self._call(
+                self._scripts["mend"], kind=kind, cursor=cursor, most=CHUNK, seed=self._seed()
+            )
+            mended += int(count)
+            to_ring += assignments(rest)
+            if cursor == "0":
+                self._mending = ("node" if kind == "bug" else "bug", "0")
+                if kind == "node":
+                    break
+            else:
+                self._mending = (kind, str(cursor))
+        return mended, to_ring
 
     def set_strategy(self, strategy: BalancingStrategy) -> BalancingStrategy:
         """The strategy before."""
@@ -343,6 +381,11 @@ class ClusterStore:
             self._scripts["claim_tick"], name=name, holder=holder, period_ms=period_ms
         )
         return int(reply[1]) if reply[0] == "CLAIMED" else None
+
+    def end_tick(self, name: str, term: int) -> bool:
+        """Notes that the tick was carried out; False when somebody else has claimed it since. One
+        that is not ended within two seconds is claimed again by the next caller."""
+        return str(self._call(self._scripts["end_tick"], name=name, term=term)[0]) == "ENDED"
 
     # -- reads -----------------------------------------------------------------------------
 
@@ -428,19 +471,24 @@ class ClusterStore:
         entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
         return [Event(id=entry_id, **fields) for entry_id, fields in entries]
 
-    def orders(self, node: str, incarnation: str) -> "redis.client.PubSub":
-        """A subscription to what this life of the node is told; its being there says it lives."""
+    def listen(self, node: str, incarnation: str) -> "redis.client.PubSub":
+        """A subscription to the channel of this life of the node, on which nothing is ever said:
+        that it is there says that the node lives."""
         with self.reaching():
-            listening: redis.client.PubSub = self.client.pubsub(  # type: ignore[no-untyped-call]
-                ignore_subscribe_messages=True
-            )
-            listening.subscribe(f"{self.prefix}orders:{node}:{incarnation}")
+            listening: redis.client.PubSub = self.client.pubsub()  # type: ignore[no-untyped-call]
+            listening.subscribe(f"{self.prefix}life:{node}:{incarnation}")
         return listening
 
     def ping(self) -> Mapping[str, Any]:
         """The server's own words about itself (INFO)."""
         with self.reaching():
             return self.client.info()
+
+
+def _counted(flat: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A list that follows its own length, and the rest."""
+    cut = 1 + int(flat[0])
+    return list(flat[1:cut]), list(flat[cut:])
 
 
 def _entry(bug: Bug) -> str:

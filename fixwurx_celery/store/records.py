@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fixwurx_celery.domain.bugs import Assignment, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
 
 __all__ = [
+    "Beat",
     "BugRecord",
     "Event",
     "Snapshot",
@@ -143,13 +144,23 @@ class Snapshot:
         return sum(node.free_agents for node in self.live)
 
 
-@dataclass(slots=True)
-class Sweep:
-    """What a sweep or a heartbeat asks of its caller."""
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat tells the node: how many bugs were given to it that it did not start, since
+    it last started one; and what to ring."""
 
-    gone: list[str] = field(default_factory=list)
-    cancelling: list[str] = field(default_factory=list)
-    assignments: list[Assignment] = field(default_factory=list)
+    unstarted: int
+    assignments: list[Assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found, and asks of its caller: to delete these nodes' queues, and to ring."""
+
+    live_nodes: int
+    gone: list[str]
+    queues: list[str]
+    assignments: list[Assignment]
 
 
 def assignments(flat: Sequence[str]) -> list[Assignment]:

@@ -142,6 +142,7 @@ def node_app(settings: Settings) -> Celery:
                 worker_id=node.worker_id,
                 incarnation=node.incarnation,
                 run_dir=node.run_dir,
+                spool=node.spool,
             )
         return runner.run(bug_id, int(epoch))
 
@@ -179,8 +180,13 @@ def _connect_signals(app: Celery) -> None:
                 request.args[0], int(request.args[1]), "its task was revoked", charge=""
             )
 
+    def received(sender: Any, **_: Any) -> None:
+        if sender.app is app:
+            app.fixwurx_node.took_a_message()
+
     main_pid = os.getpid()
     signals.celeryd_after_setup.connect(only_own_queue, weak=False)
+    signals.task_received.connect(received, weak=False)
     signals.worker_before_create_process.connect(share_memory, weak=False)
     signals.task_failure.connect(process_lost, weak=False)
     signals.task_retry.connect(revoked, weak=False)

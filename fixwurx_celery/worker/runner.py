@@ -21,10 +21,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.domain.bugs import Assignment, BugState, Outcome, terminal_state
+from fixwurx_celery.artifacts import open_artifacts
+from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
 
@@ -33,7 +35,6 @@ __all__ = ["Runner"]
 REPORT_EVERY_S: Final = 1.0
 LOG_PER_REPORT: Final = 4096
 LOG_HELD: Final = 16 * LOG_PER_REPORT
-RETRY_FINISH_S: Final = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +85,9 @@ class Runner:
         worker_id: str,
         incarnation: Callable[[], str],
         run_dir: Path,
+        spool: Spool,
     ) -> None:
-        self._store, self._settings, self._ring = store, settings, ring
+        self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
@@ -126,9 +128,6 @@ class Runner:
             if run.ended != "done" or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
-        except StoreUnavailable:
-            self.end_engine()
-            raise
         except Exception as error:  # no space, no memory, no right: this node's trouble
             log.exception("bug %s cannot run here", bug_id)
             self.end_engine()
@@ -300,33 +299,27 @@ class Runner:
                 }
             case _:
                 outcome = run.outcome
-        state = terminal_state(outcome)
-        following = self._finish(run, incarnation, state, outcome)
-        if following is None:
-            return "STALE"
-        self._ring(following)
-        return str(state)
-
-    def _finish(
-        self, run: Run, incarnation: str, state: BugState, outcome: Any
-    ) -> list[Assignment] | None:
-        """Delivers the outcome, however long the store is away: it is not computed twice."""
-        while True:
-            try:
-                if run.log:
-                    self._tell(run, incarnation)
-                return self._store.finish(
-                    run.bug_id, self._worker_id, incarnation, run.epoch, run.token, state, outcome
-                )
-            except StoreUnavailable as error:
-                log.warning("bug %s has ended and cannot be recorded yet: %s", run.bug_id, error)
-                time.sleep(RETRY_FINISH_S)
+        return self._end(run, incarnation, state=terminal_state(outcome), outcome=outcome)
 
     def _give_back(self, run: Run, incarnation: str, charge: str, reason: str) -> str:
-        if run.log:
-            self._tell(run, incarnation)
-        status, assignments = self._store.fail_attempt(
-            run.bug_id, self._worker_id, incarnation, run.epoch, charge, reason
+        return self._end(run, incarnation, charge=charge, reason=reason)
+
+    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
+        """Tells the store; what it does not take is kept, and told by the node's heart later."""
+        ending = Ending(
+            bug_id=run.bug_id,
+            node=self._worker_id,
+            incarnation=incarnation,
+            epoch=run.epoch,
+            runner=run.token,
+            log=bytes(run.log).decode("utf-8", "replace"),
+            **how,
         )
-        self._ring(assignments)
+        try:
+            status, following = deliver(self._store, lambda: open_artifacts(self._settings), ending)
+        except StoreUnavailable as error:
+            log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
+            self._spool.keep(ending)
+            return "SPOOLED"
+        self._ring(following)
         return status

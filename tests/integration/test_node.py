@@ -239,24 +239,6 @@ def _runs(child: psutil.Process, mark: str) -> bool:
     return any(mark in below.cmdline() for below in child.children(recursive=True))
 
 
-def test_a_large_patch_is_put_aside(cluster: Cluster, tmp_path: Path) -> None:
-    from fixwurx_celery.worker.engine_host import _bounded
-
-    kept: dict[str, bytes] = {}
-
-    def put(content: bytes) -> str:
-        kept["ref"] = content
-        return "ref"
-
-    assert _bounded({"outcome": "FIXED", "patch": "x" * 10}, put)["patch"] == "x" * 10
-    assert _bounded({"outcome": "FIXED", "patch": "x" * 100_000}, put) == {
-        "outcome": "FIXED", "patch": None, "patch_artifact": "ref",
-    }  # fmt: skip
-    assert kept["ref"] == b"x" * 100_000
-    with pytest.raises(ValueError, match="at most"):
-        _bounded({"outcome": "FIXED", "notes": "x" * 300_000}, put)
-
-
 def test_a_terminated_node_ends_its_bugs_and_leaves_nothing(cluster: Cluster, mark: str) -> None:
     only_here = dataclasses.replace(cluster.settings, capabilities=frozenset({"polite"}))
     with nodes(only_here, cluster.store, cluster.folder, "polite@here") as (node,):

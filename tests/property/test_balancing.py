@@ -114,7 +114,7 @@ def test_random_is_random_also_where_capacity_comes_back(make_store: MakeStore) 
     for _ in range(40):
         record = store.bug("a")
         assert record.worker_id is not None
-        store.drain(record.worker_id)
+        store.drain(record.worker_id, 30)
         store.resume(record.worker_id)
         landed.append(store.bug("a").worker_id)
 

@@ -162,11 +162,7 @@ class Cluster(RuleBasedStateMachine):
         agents, text = profile
         labels = frozenset(filter(None, text.split(",")))
         answer = self.store.register(name, life, f"{agents}|{','.join(sorted(labels))}", {})
-        old = self.model.nodes.get(name)
-        listens = old is not None and (name, old.incarnation) in self.listening
-        wanted = self.model.register(
-            name, life, agents, labels, listens=listens, events=self.said()
-        )
+        wanted = self.model.register(name, life, agents, labels, self.listening, self.said())
         assert ("DUPLICATE" if isinstance(answer, str) else "REGISTERED") == wanted
 
     @action(1, "nodes", name=NODES)
@@ -174,7 +170,7 @@ class Cluster(RuleBasedStateMachine):
         node = self.model.nodes.get(name)
         if node is None or (name, node.incarnation) in self.listening:
             return
-        self.listening[name, node.incarnation] = self.store.orders(name, node.incarnation)
+        self.listening[name, node.incarnation] = self.store.listen(name, node.incarnation)
         self._await_listeners(name, node.incarnation, 1)
 
     @action(1, "nodes", name=NODES)
@@ -185,7 +181,7 @@ class Cluster(RuleBasedStateMachine):
             self._await_listeners(name, node.incarnation, 0)
 
     def _await_listeners(self, name: str, life: str, count: int) -> None:
-        channel = f"{self.store.prefix}orders:{name}:{life}"
+        channel = f"{self.store.prefix}life:{name}:{life}"
         wait_until(
             f"{count} listeners of {name}",
             lambda: self.store.client.pubsub_numsub(channel)[0][1] == count,
@@ -197,9 +193,8 @@ class Cluster(RuleBasedStateMachine):
         if usual and node is not None:
             life = node.incarnation
         told = self.store.heartbeat(name, life, {"load": 1})
-        wanted = self.model.heartbeat(name, life, self.said())
-        assert (sorted(told.cancelling) if told else None) == wanted
-        if wanted is not None:
+        assert (told is not None) is self.model.heartbeat(name, life, self.listening, self.said())
+        if told is not None:
             self.model.nodes[name].sick = False
 
     @action(2, "nodes")
@@ -207,13 +202,13 @@ class Cluster(RuleBasedStateMachine):
         for node in [*self.model.nodes.values()]:
             self.heartbeat(node.name, node.incarnation, True)
 
-    @action(1, "nodes", name=NODES)
-    def drain(self, name: str) -> None:
+    @action(1, "nodes", name=NODES, grace_s=st.sampled_from([0, 5, 30]))
+    def drain(self, name: str, grace_s: int) -> None:
         try:
-            count: int | None = self.store.drain(name)[0]
+            count: int | None = self.store.drain(name, grace_s)[0]
         except NodeUnknown:
             count = None
-        assert count == self.model.drain(name, self.said())
+        assert count == self.model.drain(name, grace_s * 1000, self.said())
 
     @action(1, "nodes", name=NODES)
     def resume(self, name: str) -> None:
@@ -231,12 +226,16 @@ class Cluster(RuleBasedStateMachine):
 
     @action(
         3,
-        ms=st.sampled_from([1, 500, 4000, 6000, 9999, 16000, 61000, 3_600_000]),
+        ms=st.sampled_from([1, 250, 500, 4000, 6000, 9999, 16000, 61000, 3_600_000]),
         beat=st.booleans(),
+        heard=st.booleans(),
     )
-    def time_passes(self, ms: int, beat: bool) -> None:
+    def time_passes(self, ms: int, beat: bool, heard: bool) -> None:
         self.clock.advance(ms=ms)
         self.model.now_ms = self.clock.now_ms
+        if heard:  # others swept all the while
+            self.store.client.hset(f"{self.store.prefix}server", "swept_ms", self.clock.now_ms)
+            self.model.swept_ms = self.clock.now_ms
         if beat:
             self.all_beat()
 
@@ -245,10 +244,15 @@ class Cluster(RuleBasedStateMachine):
         self.clock.advance(ms=ms)
         self.model.now_ms = self.clock.now_ms
 
-    @action(4)
-    def sweep(self) -> None:
-        swept = self.store.sweep()
-        assert swept.gone == self.model.sweep(self.said())
+    @action(4, name=NODES, life=LIVES)
+    def sweep(self, name: str, life: str) -> None:
+        swept = self.store.sweep(node=name, incarnation=life)
+        assert swept.gone == self.model.sweep(name, life, self.listening, self.said())
+        assert swept.live_nodes == sum(n.state != "OFFLINE" for n in self.model.nodes.values())
+
+    @action(1)
+    def mend(self) -> None:
+        assert self.store.mend() == (0, []), "nothing was out of place"
 
     @action(1, strategy=st.sampled_from(BalancingStrategy))
     def set_strategy(self, strategy: BalancingStrategy) -> None:

@@ -47,6 +47,9 @@ def observed(found: dict[str, Any]) -> dict[str, Any]:
                 | "starving"
                 | "nodes"
                 | "gone"
+                | "heard"
+                | "unheard"
+                | "draining"
             ):
                 seen[key] = value
             case _:
@@ -92,12 +95,15 @@ def expected(model: Model) -> dict[str, Any]:
             wanted.setdefault("gone", {})[node.name] = node.gone_ms
         else:
             wanted.setdefault("nodes", {})[node.name] = node.deadline_ms
+            if node.drain_until_ms is not None:
+                wanted.setdefault("draining", {})[node.name] = node.drain_until_ms
             profile = f"{node.agents}|{','.join(sorted(node.labels))}"
             profiles[profile] = profiles.get(profile, 0) + 1
         if node.kept_for:
             wanted.setdefault("starving", {})[node.kept_for] = node.name
-    if profiles:
-        wanted["profiles"] = profiles
+    for key, found in (("profiles", profiles), ("heard", model.heard), ("unheard", model.unheard)):
+        if found:
+            wanted[key] = found
     lines = model.lines()
     for name, line in lines.items():
         wanted[f"line:{name}"] = [bug.id for bug in line]

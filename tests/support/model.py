@@ -64,6 +64,7 @@ class ModelNode:
     state: str = "READY"
     deadline_ms: int = 0
     gone_ms: int | None = None
+    drain_until_ms: int | None = None
     kept_for: str = ""
     # A node that was ejected may stay out until its next heartbeat says otherwise.
     sick: bool = False
@@ -88,6 +89,9 @@ class Model:
         self.took: dict[str, int] = {}
         self.batches = self.arrivals = 0
         self.highest: dict[str, int] = {}
+        self.swept_ms: int | None = None
+        self.heard: dict[str, str] = {}
+        self.unheard: dict[str, int] = {}
 
     # -- views -----------------------------------------------------------------------------
 
@@ -204,11 +208,19 @@ class Model:
         if not self.line(name):
             self.end_keeping(name)
 
+    def hear(self, node: str, life: str, *, listens: bool) -> None:
+        """The node calls: it lives, and if it listens, its hanging up will tell of its death."""
+        if listens:
+            self.heard[node] = life
+        self.unheard.pop(node, None)
+
     def lose(self, node: ModelNode, charge: str) -> None:
+        self.heard.pop(node.name, None)
+        self.unheard.pop(node.name, None)
         for bug_id in list(node.held):
             self.give_back(self.bugs[bug_id], charge)
         self.nodes[node.name] = replace(
-            node, state="OFFLINE", held={}, kept_for="", gone_ms=self.now_ms
+            node, state="OFFLINE", held={}, kept_for="", gone_ms=self.now_ms, drain_until_ms=None
         )
 
     def largest(self, bug: Bug) -> int:

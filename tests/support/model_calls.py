@@ -1,6 +1,6 @@
 """What each call of the store must answer and do to the model. Same names as the store's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from fixwurx_celery.domain.bugs import Bug, BugState
 from fixwurx_celery.store import Event
@@ -199,37 +199,43 @@ class ModelCalls(Model):
         return lost
 
     def register(
-        self, name: str, life: str, agents: int, labels: frozenset[str], *, listens: bool,
-        events: list[Event],
+        self, name: str, life: str, agents: int, labels: frozenset[str],
+        listening: Collection[tuple[str, str]], events: list[Event],
     ) -> str:  # fmt: skip
         old = self.nodes.get(name)
         if old is not None and old.state != "OFFLINE":
             if old.incarnation == life:
                 return "REGISTERED"
-            if listens and old.deadline_ms > self.now_ms:
+            if (name, old.incarnation) in listening and old.deadline_ms > self.now_ms:
                 return "DUPLICATE"
             self.lose(old, "losses")
         self.nodes[name] = ModelNode(
             name, life, agents, labels, deadline_ms=self.now_ms + self.limits["heartbeat_ttl_ms"]
         )
+        self.hear(name, life, listens=(name, life) in listening)
         self.follow(events)
         return "REGISTERED"
 
-    def heartbeat(self, name: str, life: str, events: list[Event]) -> list[str] | None:
-        """The bugs to cancel; None when this life is not in service."""
+    def heartbeat(
+        self, name: str, life: str, listening: Collection[tuple[str, str]], events: list[Event]
+    ) -> bool:
+        """Whether this life is in service."""
         node = self.nodes.get(name)
         if node is None or node.incarnation != life or node.state == "OFFLINE":
-            return None
+            return False
         node.deadline_ms = self.now_ms + self.limits["heartbeat_ttl_ms"]
-        cancelling = [bug for bug in node.held if self.bugs[bug].cancelling]
+        self.hear(name, life, listens=(name, life) in listening)
         self.follow(events)
-        return sorted(cancelling)
+        return True
 
-    def drain(self, name: str, events: list[Event]) -> int | None:
+    def drain(self, name: str, grace_ms: int, events: list[Event]) -> int | None:
         node = self.nodes.get(name)
         if node is None or node.state == "OFFLINE":
             return None
-        node.state, node.kept_for = "STOPPING", ""
+        until_ms = self.now_ms + grace_ms
+        if node.state == "STOPPING":  # a grace that is over stays over
+            until_ms = min(until_ms, node.drain_until_ms or 0)
+        node.state, node.kept_for, node.drain_until_ms = "STOPPING", "", until_ms
         for bug_id in list(node.held):
             if self.bugs[bug_id].state is BugState.ASSIGNED:
                 self.give_back(self.bugs[bug_id], "")
@@ -240,7 +246,7 @@ class ModelCalls(Model):
         node = self.nodes.get(name)
         if node is None or node.state == "OFFLINE":
             return False
-        node.state = "READY"
+        node.state, node.drain_until_ms = "READY", None
         self.follow(events)
         return True
 
@@ -250,22 +256,53 @@ class ModelCalls(Model):
             self.lose(node, "")
             self.follow(events)
 
-    def sweep(self, events: list[Event]) -> list[str]:
+    def forgive_silence(self) -> None:
+        """Nobody swept for a third of the heartbeat timeout: all have their whole time anew."""
+        ttl_ms, last_ms = self.limits["heartbeat_ttl_ms"], self.swept_ms
+        self.swept_ms = self.now_ms
+        if last_ms is None or self.now_ms - last_ms <= ttl_ms / 3:
+            return
+        self.unheard.clear()
+        for node in self.nodes.values():
+            node.deadline_ms = max(node.deadline_ms, self.now_ms + ttl_ms)
+        for bug in self.bugs.values():
+            if bug.lease_ms is not None:
+                bug.lease_ms = max(bug.lease_ms, self.now_ms + self.limits["lease_ms"])
+            if bug.bell_ms is not None:
+                bug.bell_ms = self.now_ms
+
+    def sweep(
+        self, name: str, life: str, listening: Collection[tuple[str, str]], events: list[Event]
+    ) -> list[str]:
         """The nodes that are gone, in order. Bugs are given back in the order that was logged."""
-        silent = sorted(
-            (
-                n
-                for n in self.nodes.values()
-                if n.state != "OFFLINE" and n.deadline_ms <= self.now_ms
-            ),
-            key=lambda n: (n.deadline_ms, n.name),
+        self.forgive_silence()
+        if self.heard.get(name) == life:
+            self.unheard.pop(name, None)
+        for node, heard in self.heard.items():
+            if (node, heard) in listening:
+                self.unheard.pop(node, None)
+            else:
+                self.unheard.setdefault(node, self.now_ms)
+        due_ms = self.now_ms - self.limits["hang_up_ms"]
+        hung_up = sorted((since, node) for node, since in self.unheard.items() if since <= due_ms)
+        overdue = sorted(
+            (n.deadline_ms, n.name)
+            for n in self.nodes.values()
+            if n.state != "OFFLINE" and n.deadline_ms <= self.now_ms
         )
+        silent = [self.nodes[node] for node in dict.fromkeys(n for _, n in hung_up + overdue)]
         lost = {bug for node in silent for bug in node.held}
         for node in silent:
             self.lose(node, "losses")
+        for node in self.nodes.values():
+            if _due(node.drain_until_ms, self.now_ms):
+                lost |= set(node.held)
+                for bug_id in [*node.held]:
+                    self.give_back(self.bugs[bug_id], "")
+                node.drain_until_ms = None
         expired = {b.id for b in self.bugs.values() if _due(b.lease_ms, self.now_ms)}
         unanswered = {b.id for b in self.bugs.values() if _due(b.bell_ms, self.now_ms)}
-        patience_ms = 12 * self.limits["ring_after_ms"]
+        patience_ms = 3 * self.limits["ring_after_ms"]
         given_up = {b for b in unanswered if self.now_ms - self.bugs[b].assigned_ms > patience_ms}
         back_off_over = [b for b in self.bugs.values() if _due(b.due_ms, self.now_ms)]
         for bug_id in unanswered - given_up:

@@ -34,6 +34,13 @@ local function before(a, b)
   return a.rank < b.rank or (a.rank == b.rank and a.seat < b.seat)
 end
 
+-- Takes the head out of its line. False when it is no waiting bug (its record was deleted by hand):
+-- then it was nothing but a name.
+local function call_up(head)
+  leave_line(head.class, head.seat)
+  return redis.call('HGET', bug_key(head.bug), 'state') == 'PENDING'
+end
+
 -- The agents of `bug` go to `node`, by name. The caller has checked that they are free.
 local function take(bug, class, node, state)
   local epoch = next_epoch()
@@ -158,8 +165,7 @@ local function fill(node)
       break
     end
     if not best then break end
-    leave_line(best.class, best.seat)
-    assign(best.bug, best.class, node)
+    if call_up(best) then assign(best.bug, best.class, node) end
     local kept = end_starving(best.class)
     if kept == node then
       kept_for = ''
@@ -196,8 +202,7 @@ local function dispatch_waiting(most, by)
     if not best then break end
     local node = choose(best.class, by)
     if node then
-      leave_line(best.class, best.seat)
-      assign(best.bug, best.class, node)
+      if call_up(best) then assign(best.bug, best.class, node) end
       settle(node, by)
       local kept = end_starving(best.class)
       if kept then fill(kept) end
@@ -225,6 +230,7 @@ end
 local function give_back(bug, charge, reason)
   local key = bug_key(bug)
   local f = redis.call('HMGET', key, 'class', 'node', 'epoch', 'rank', 'seat', 'cancelling', 'state')
+  if not f[7] then return 'UNKNOWN' end
   let_go(bug, f[2])
   emit('bug_given_back', bug, f[2], f[3], reason)
   if f[7] == 'RESERVED' then
@@ -263,19 +269,29 @@ local function give_back(bug, charge, reason)
   return 'PENDING'
 end
 
--- Takes the node out of service: off its shelf, out of the profiles, its bugs given back.
+local function give_back_all(node, charge, reason)
+  for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do give_back(bug, charge, reason) end
+  redis.call('DEL', held_key(node))
+end
+
+-- Takes the node out of service: off its shelf, out of the profiles, its bugs given back. False when
+-- it was not in service.
 local function lose(node, charge, reason, state)
-  local f = redis.call('HMGET', node_key(node), 'profile', 'shelf', 'kept_for')
-  if not f[1] then return end
+  local f = redis.call('HMGET', node_key(node), 'profile', 'shelf', 'kept_for', 'state')
   redis.call('ZREM', NODES, node)
+  redis.call('HDEL', HEARD, node)
+  redis.call('ZREM', UNHEARD, node)
+  redis.call('ZREM', DRAINING, node)
+  if not f[1] or f[4] == 'OFFLINE' then return false end
   if f[2] ~= '' then unshelve(node, f[2]) end
   if f[3] ~= '' then redis.call('HDEL', STARVING, f[3]) end
   redis.call('SREM', EJECTED, node)
   for _, other in ipairs(redis.call('SMEMBERS', EJECTED)) do settle(other) end -- half of fewer
   count_profile(f[1], -1)
-  for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do give_back(bug, charge, reason) end
-  redis.call('DEL', held_key(node))
+  give_back_all(node, charge, reason)
   redis.call('HSET', node_key(node), 'state', state, 'shelf', '', 'kept_for', '', 'bugs', 0, 'free', 0)
   redis.call('ZADD', GONE, int(now_ms), node)
+  redis.call('ZADD', QUEUES, int(now_ms), node)
   emit('node_lost', '', node, '', reason)
+  return true
 end
