@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,22 @@ def check_history(store: ClusterStore, needs: Mapping[str, int], agents: int) ->
     return found
 
 
+def _overlaps_in(lines: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The first sight of each other run, with how long that one is known to have gone on."""
+    seen = set()
+    for line in lines:
+        if line["what"] == "overlap" and (line["run"], line["holder"]) not in seen:
+            seen.add((line["run"], line["holder"]))
+            last = max(other["at"] for other in lines if other["run"] == line["holder"])
+            again = [
+                other["at"]
+                for other in lines
+                if other["what"] == "overlap"
+                and (other["run"], other["holder"]) == (line["run"], line["holder"])
+            ]
+            yield {**line, "for_s": round(max(last, *again, line["at"]) - line["at"], 3)}
+
+
 @dataclass(slots=True)
 class Overlaps:
     """Two live processes of one bug: with a frozen one, which cannot be avoided, and others."""
@@ -100,10 +116,9 @@ def check_overlaps(trace: Path, freezes: Sequence[Freeze]) -> Overlaps:
     """What the runs themselves saw of each other."""
     seen = Overlaps()
     for file in sorted(trace.glob("*.jsonl")):
-        for line in trace_of(trace, file.stem):
-            seen.runs += line["what"] == "start"
-            if line["what"] != "overlap":
-                continue
+        lines = trace_of(trace, file.stem)
+        seen.runs += sum(line["what"] == "start" for line in lines)
+        for line in _overlaps_in(lines):
             if "T" in line["states"] or any(
                 freeze.pid in line["pids"]
                 and freeze.since < line["at"] < freeze.until + STALE_WITHIN_S

@@ -24,7 +24,8 @@ __all__ = [
     "sweep_later",
 ]
 
-STAYS = ("config", "stats", "events")
+STAYS = ("config", "stats", "events", "server")
+OF_LIVE_NODES = ("nodes", "heard", "profiles", "ejected", "shelf:<shelf>", "levels:<profile>")
 SHOWN_FOR_AN_HOUR = ("gone", "node:<node>")
 KEPT = ("bug:<bug>", "finished", "log:<bug>:<run>", "took:<bug>", "tick:<name>", *STAYS)
 GONE_WITHIN_S = 20.0
@@ -40,8 +41,10 @@ def left_children(fleet: Fleet) -> list[str]:
 def left_of_fleet(fleet: Fleet) -> list[str]:
     """Processes and folders, once the whole fleet was stopped."""
     processes = _lasting(lambda: [_described(process) for process in fleet.processes()])
+    base = Path(fleet.settings.work_dir)
+    spool = base / f"spool-{fleet.settings.namespace}"  # stays, and is empty
     folders = _lasting(
-        lambda: sorted(str(path) for path in Path(fleet.settings.work_dir).glob("*"))
+        lambda: sorted(str(p) for p in [*base.glob("*"), *spool.glob("*")] if p != spool)
     )
     return processes + [f"folder {path}" for path in folders]
 
@@ -56,7 +59,7 @@ def left_in_store(store: ClusterStore, live_nodes: list[str]) -> list[str]:
         kind = key_of(name)
         allowed = (*KEPT, *SHOWN_FOR_AN_HOUR)
         if live_nodes:
-            allowed += ("nodes", "profiles", "ejected", "shelf:<shelf>", "levels:<profile>")
+            allowed += OF_LIVE_NODES
         if kind is None or kind.name not in allowed:
             wrong.append(f"key {name}")
         elif kind.expires and store.client.ttl(store.prefix + name) == -1:

@@ -26,8 +26,16 @@ KINDS: Mapping[str, int] = {
     "freeze controller": 2, "freeze beat": 2,
     "replace node": 3, "restart node": 3,
     "kill store": 4, "freeze store": 4, "cut connections": 4, "forget broker": 4,
+    "lose index": 6,
 }  # fmt: skip
 """How often each is drawn, relative to the others."""
+
+
+INDEXES = (
+    "nodes", "profiles", "lines", "outbox", "leases", "delayed", "finished", "gone", "held", "line",
+    "shelf", "levels", "heard",
+)  # fmt: skip
+"""What must be mended when it is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +117,9 @@ class Nemesis:
             case "cut", _:
                 self.on_store("connections cut", _cut)
             case "forget", _:
-                prefix = f"{{{self.fleet.settings.namespace}}}:celery:*"
-                self.on_store("broker keys deleted", lambda client: _forget(client, prefix))
+                self.on_store("broker keys deleted", lambda c: _forget(c, self.prefix + "celery:*"))
+            case "lose", _:
+                self.on_store("lost", lambda c: _lose(c, self.prefix, strike.pick))
             case (("replace" | "restart"), _):
                 self.end_politely(strike, verb)
             case _:
@@ -180,7 +189,12 @@ class Nemesis:
         self.undone.append((time.monotonic() + for_s, start))
         self.say(f"kill the store for {for_s:.1f} s")
 
-    def on_store(self, what: str, act: Callable[["redis.Redis"], int]) -> None:
+    @property
+    def prefix(self) -> str:
+        """How every key of the cluster begins."""
+        return f"{{{self.fleet.settings.namespace}}}:"
+
+    def on_store(self, what: str, act: Callable[["redis.Redis"], int | str]) -> None:
         """Does something by a command of the store's own, if it answers now."""
         try:
             with redis.Redis.from_url(
@@ -223,3 +237,12 @@ def _cut(client: "redis.Redis") -> int:
 
 def _forget(client: "redis.Redis", pattern: str) -> int:
     return sum(int(client.unlink(key)) for key in client.scan_iter(match=pattern, count=1000))
+
+
+def _lose(client: "redis.Redis", prefix: str, pick: float) -> str:
+    """Deletes one index, of those that are there; records are the truth, and are left."""
+    names = [
+        str(key.decode())[len(prefix) :] for key in client.scan_iter(match=f"{prefix}*", count=1000)
+    ]
+    index = _one_of(sorted(name for name in names if name.partition(":")[0] in INDEXES), pick)
+    return index if index and client.unlink(prefix + index) else "nothing"
