@@ -93,14 +93,8 @@ def _overlaps_in(lines: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, An
     for line in lines:
         if line["what"] == "overlap" and (line["run"], line["holder"]) not in seen:
             seen.add((line["run"], line["holder"]))
-            last = max(other["at"] for other in lines if other["run"] == line["holder"])
-            again = [
-                other["at"]
-                for other in lines
-                if other["what"] == "overlap"
-                and (other["run"], other["holder"]) == (line["run"], line["holder"])
-            ]
-            yield {**line, "for_s": round(max(last, *again, line["at"]) - line["at"], 3)}
+            signs = [o["at"] for o in lines if line["holder"] in (o["run"], o.get("holder"))]
+            yield {**line, "at_least_s": round(max(signs) - line["at"], 3)}
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ runs at that moment.
 
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from fixwurx_celery.domain.bugs import TERMINAL
 from fixwurx_celery.store import ClusterStore
 from tests.chaos.checks import (
     Finding,
+    Overlaps,
     check_history,
     check_outcomes,
     check_overlaps,
@@ -92,7 +94,7 @@ def test_whatever_dies_every_bug_comes_to_its_known_end_and_nothing_is_left(
     overlaps = check_overlaps(trace, nemesis.freezes)
     found += overlaps.findings
     found += [Finding(f"left by a bug: {line}") for line in left_children(cluster)]
-    summary = _summary(store, ids, overlaps.runs, overlaps.frozen, len(strikes))
+    summary = _summary(cluster, store, ids, overlaps, len(strikes))
     found += _end(cluster, store)
 
     text = report(seed, found, nemesis, client, store, trace, cluster)
@@ -122,12 +124,20 @@ def _end(cluster: Fleet, store: ClusterStore) -> list[Finding]:
 
 
 def _summary(
-    store: ClusterStore, ids: Sequence[str], runs: int, overlaps: int, strikes: int
+    cluster: Fleet, store: ClusterStore, ids: Sequence[str], overlaps: Overlaps, strikes: int
 ) -> str:
     records = store.bugs(ids)
     states = Counter(str(record.state) for record in records)
+    failed = Counter(
+        f"{service.kind} with {status}"
+        for service in cluster.services
+        for status in service.statuses
+        if status not in (0, -signal.SIGKILL)
+    )
     return (
-        f"{strikes} strikes; {len(records)} bugs ended in {runs} runs: {dict(states)}; "
+        f"{strikes} strikes; {len(records)} bugs ended in {overlaps.runs} runs: {dict(states)}; "
         f"{sum(r.attempts for r in records)} attempts and {sum(r.losses for r in records)} losses "
-        f"charged; {overlaps} overlaps with a frozen run"
+        f"charged; {overlaps.frozen} overlaps with a frozen run; "
+        f"{sum(service.starts for service in cluster.services)} starts of "
+        f"{len(cluster.services)} services; ended by themselves: {dict(failed) or 'none'}"
     )

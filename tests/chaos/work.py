@@ -16,7 +16,7 @@ ENGINE = "tests.chaos.engine:Chain"
 HANGS_FOR_S = 4.0
 
 MANNERS: Mapping[str, int] = {
-    "plain": 60, "long": 8, "stubborn": 12, "daemon": 4, "crash": 12, "raise": 2, "hang": 2,
+    "plain": 50, "long": 18, "stubborn": 12, "daemon": 4, "crash": 12, "raise": 2, "hang": 2,
 }  # fmt: skip
 """Of a hundred bugs, how many are of each manner."""
 
