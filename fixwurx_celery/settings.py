@@ -279,6 +279,12 @@ class Settings:
         """Celery's broker: its own setting, else the store."""
         return self.broker_url or self.redis_url
 
+    @property
+    def alone_sec(self) -> float:
+        """How long a run may go on without the store's word: it must have ended before anyone can
+        have taken its node for lost, or its lease for over."""
+        return 0.8 * min(self.heartbeat_timeout_sec, self.lease_sec)
+
     def limits(self) -> dict[str, Any]:
         """What the scripts need to know of these settings; durations in ms."""
         return {

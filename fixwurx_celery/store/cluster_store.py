@@ -58,10 +58,11 @@ MEND_AT_ONCE = 40_000
 """Keys that one round of mending looks at: a tenth of a second of the server's time."""
 
 
-def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
+def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redis.Redis":
     """A client for this process. Connects lazily; make it after a fork, not before.
 
-    Scripts are idempotent, so the client may send one again after a reply that did not come.
+    A call takes at most `socket_timeout` (s) for each try, and a pause of up to a second between
+    them. Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
     return redis.Redis.from_url(
@@ -72,7 +73,7 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
         socket_connect_timeout=socket_timeout,
         health_check_interval=10,
         **over_network,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5),
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
     )
 
 
@@ -107,10 +108,14 @@ class ClusterStore:
         settings: Settings,
         *,
         bell: Mapping[str, str] | None = None,
-        socket_timeout: float = 5.0,
+        is_patient: bool = True,
     ) -> "ClusterStore":
-        """The store that the settings name."""
-        client = connect(settings.redis_url, socket_timeout=socket_timeout)
+        """The store that the settings name. Those who do something else while it is away, and ask
+        again, are not patient: they have their answer, or StoreUnavailable, within seconds."""
+        if is_patient:
+            return cls(connect(settings.redis_url), settings, bell=bell)
+        timeout_s = min(2.0, settings.alone_sec / 4)
+        client = connect(settings.redis_url, socket_timeout=timeout_s, retries=1)
         return cls(client, settings, bell=bell)
 
     def close(self) -> None:
@@ -384,7 +389,7 @@ class ClusterStore:
 
     def end_tick(self, name: str, term: int) -> bool:
         """Notes that the tick was carried out; False when somebody else has claimed it since. One
-        that is not ended within two seconds is claimed again by the next caller."""
+        that is not ended within a second is claimed again by the next caller."""
         return str(self._call(self._scripts["end_tick"], name=name, term=term)[0]) == "ENDED"
 
     # -- reads -----------------------------------------------------------------------------

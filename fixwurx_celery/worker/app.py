@@ -136,7 +136,7 @@ def node_app(settings: Settings) -> Celery:
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
             runner = Runner(
-                ClusterStore.from_settings(settings, bell=doorbell(settings)),
+                ClusterStore.from_settings(settings, bell=doorbell(settings), is_patient=False),
                 settings,
                 Doorbells(app).ring,
                 worker_id=node.worker_id,

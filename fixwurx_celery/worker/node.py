@@ -229,7 +229,9 @@ class Node:
         store.close()
 
     def _store(self) -> ClusterStore:
-        return ClusterStore.from_settings(self._settings, bell=doorbell(self._settings))
+        return ClusterStore.from_settings(
+            self._settings, bell=doorbell(self._settings), is_patient=False
+        )
 
     def _beat(self, store: ClusterStore, ringer: Ringer) -> None:
         """One heartbeat; a new life, when the store has taken this one for lost."""

@@ -2,8 +2,8 @@
 
 The runner is the keeper. It shares no process with the engine, so an engine that computes without
 pause keeps its lease, and one that hangs, ignores signals or forks is killed with all it started:
-when it is cancelled, when another run owns the bug, when its time is over, and before its lease
-ends while the store cannot be reached.
+when it is cancelled, when another run owns the bug, when its time is over, and, by an alarm that
+no hanging call holds up, before anyone else can be given the bug while the store is out of reach.
 """
 
 import contextlib
@@ -61,7 +61,6 @@ class Run:
     checkpoint: str = ""
     log: bytearray = field(default_factory=bytearray)
     reported_at: float = 0.0
-    renewed_at: float = 0.0
     seen_going_at: float = 0.0
     told: str = ""
     outcome: Any = None
@@ -92,7 +91,9 @@ class Runner:
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
         self._host: EngineHost | None = None
+        self._run: Run | None = None
         inherit_orphans()
+        signal.signal(signal.SIGALRM, self._cut_off)
         signal.signal(signal.SIGCHLD, self._reap_host)
 
     def run(self, bug_id: str, epoch: int) -> str:
@@ -112,7 +113,6 @@ class Runner:
             token=token,
             deadline=now + float(started.spec["timeout_s"]),
             reported_at=now,
-            renewed_at=now,
             seen_going_at=now,
         )
         try:
@@ -123,8 +123,11 @@ class Runner:
                 "checkpoint": started.checkpoint,
                 "workspace": str(self._workspace),
             }
+            self._run = run
+            self._heard_from_store()
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
+            self._run = None
             if run.ended != "done" or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
@@ -136,7 +139,25 @@ class Runner:
             self.end_engine()
             raise
         finally:
+            self._run = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
             self._empty_workspace()
+
+    def _heard_from_store(self) -> None:
+        """From now on the run may go on alone for so long."""
+        signal.setitimer(signal.ITIMER_REAL, self._settings.alone_sec)
+
+    def _cut_off(self, *_: object) -> None:
+        """The alarm: the store was not heard for too long. Whatever the runner waits for just now,
+        nothing of the bug may be alive from here on."""
+        if self._run is None or self._host is None:
+            return
+        log.warning("bug %s: the store is out of reach for too long", self._run.bug_id)
+        self._run.ended = self._run.ended or "cut_off"
+        for kill in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError):
+                kill(self._host.pid, signal.SIGKILL)
+        end_descendants()
 
     def end_engine(self) -> None:
         """Kills the engine's process and everything below it, also what left its session."""
@@ -226,7 +247,7 @@ class Runner:
                 if "done" in message:
                     run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
         except (EOFError, OSError):
-            run.ended = "died"
+            run.ended = run.ended or "died"
 
     def _read_log(self, host: EngineHost, run: Run) -> None:
         """Takes in what was printed, keeping the end of a flood."""
@@ -255,13 +276,9 @@ class Runner:
         try:
             answer = self._tell(run, incarnation)
         except StoreUnavailable as error:
-            # Two seconds before the lease ends, somebody else may be about to own this bug.
-            silent_s = time.monotonic() - run.renewed_at
-            log.warning("bug %s: no report for %.0f s: %s", run.bug_id, silent_s, error)
-            if silent_s > self._settings.lease_sec - 2:
-                run.ended = "cut_off"
+            log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
             return
-        run.renewed_at = time.monotonic()
+        self._heard_from_store()
         if answer == "CANCELLED":
             run.ended = "cancelled"
         elif answer == "STALE":

@@ -9,7 +9,7 @@ replies
   CLAIMED   term: higher than that of any earlier tick of this name. Say `end_tick` when it is done
   TAKEN     term: somebody else carries out this period's tick, or has done so
 ]]
-local HOLD_MS = 2000 -- whoever has not ended its tick by then is taken for dead, and is fenced
+local HOLD_MS = 1000 -- whoever has not ended its tick by then is taken for dead, and is fenced
 local key = tick_key(name)
 local f = redis.call('HMGET', key, 'holder', 'term', 'at_ms', 'ended')
 local term, at_ms = tonumber(f[2] or 0), tonumber(f[3] or 0)
