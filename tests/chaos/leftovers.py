@@ -1,6 +1,7 @@
 """What a cluster must not leave behind: processes, folders, queues, keys."""
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -103,15 +104,16 @@ def _left_in_broker(store: ClusterStore, name: str, live_nodes: list[str]) -> li
     queue = re.fullmatch(r"celery:fixwurx\.node\.(.+?)(\x06\x16\d)?", name)
     if queue:
         messages = [] if queue[1] in live_nodes else store.client.lrange(key, 0, 2)
-        return [f"queue {name}: {message}" for message in messages]
+        return [f"queue {name}: {json.loads(message)['body']}" for message in messages]
     if not name.startswith("celery:_kombu.binding."):
         return []
-    wrong = []
-    for member in store.client.smembers(key):
-        node = re.search(r"(n\d+@chaos)", str(member))
-        if node and node[1] not in live_nodes:
-            wrong.append(f"binding {name}: {member!r}")
-    return wrong
+    bound = {str(member).rpartition("\x16")[2] for member in store.client.smembers(key)}
+    dead = sorted(queue for queue in bound if "@" in queue and not _is_of(queue, live_nodes))
+    return [f"{name} binds {len(dead)} queues of dead nodes, as {dead[0]}"] if dead else []
+
+
+def _is_of(queue: str, live_nodes: list[str]) -> bool:
+    return any(node in queue for node in live_nodes)
 
 
 def _lasting(look: Callable[[], list[str]]) -> list[str]:

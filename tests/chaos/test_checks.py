@@ -157,12 +157,14 @@ def test_damage_in_the_store_and_keys_of_nobody_are_seen(store: ClusterStore) ->
     store.submit([Bug(id="a")])
     store.client.hincrby(f"{store.prefix}node:n0", "free", 1)
     store.client.set(f"{store.prefix}stray", 1)
-    store.client.lpush(f"{store.prefix}celery:fixwurx.node.gone", "{}")
+    bound = f"{store.prefix}celery:_kombu.binding.celery.pidbox"
+    store.client.sadd(bound, "\x06\x16\x06\x16n9@chaos.celery.pidbox")
+    store.client.lpush(f"{store.prefix}celery:fixwurx.node.gone", '{"body": "[]"}')
 
     assert any("n0 has" in finding.text for finding in check_store(store, 0))
     left = left_in_store(store, ["n0"])
     assert [line.partition(":")[0] for line in left] == [
-        "queue celery", "key held", "key outbox", "key stray",
+        "celery", "queue celery", "key held", "key outbox", "key stray",
     ]  # fmt: skip
 
 
