@@ -50,16 +50,16 @@ def left_of_fleet(fleet: Fleet) -> list[str]:
     return processes + [f"folder {path}" for path in folders]
 
 
-def left_in_store(store: ClusterStore, live_nodes: list[str]) -> list[str]:
-    """Keys that no live thing explains, once all bugs have ended; and queues of dead nodes."""
+def left_in_store(store: ClusterStore, live: list[str]) -> list[str]:
+    """Keys that none of the `live` workers explains, once all bugs have ended."""
     wrong = []
     for name in names_in(store):
         if name.startswith("celery:"):
-            wrong += _left_in_broker(store, name, live_nodes)
+            wrong += _left_in_broker(store, name, live)
             continue
         kind = key_of(name)
         allowed = (*KEPT, *SHOWN_FOR_AN_HOUR)
-        if live_nodes:
+        if live:
             allowed += OF_LIVE_NODES
         if kind is None or kind.name not in allowed:
             wrong.append(f"key {name}")
@@ -99,21 +99,21 @@ def names_in(store: ClusterStore) -> list[str]:
     return sorted({str(key)[len(store.prefix) :] for key in keys})
 
 
-def _left_in_broker(store: ClusterStore, name: str, live_nodes: list[str]) -> list[str]:
+def _left_in_broker(store: ClusterStore, name: str, live: list[str]) -> list[str]:
     key = f"{store.prefix}{name}"
     queue = re.fullmatch(r"celery:fixwurx\.node\.(.+?)(\x06\x16\d)?", name)
     if queue:
-        messages = [] if queue[1] in live_nodes else store.client.lrange(key, 0, 2)
+        messages = [] if queue[1] in live else store.client.lrange(key, 0, 2)
         return [f"queue {name}: {json.loads(message)['body']}" for message in messages]
     if not name.startswith("celery:_kombu.binding."):
         return []
     bound = {str(member).rpartition("\x16")[2] for member in store.client.smembers(key)}
-    dead = sorted(queue for queue in bound if "@" in queue and not _is_of(queue, live_nodes))
+    dead = sorted(queue for queue in bound if "@" in queue and not _is_of(queue, live))
     return [f"{name} binds {len(dead)} queues of dead nodes, as {dead[0]}"] if dead else []
 
 
-def _is_of(queue: str, live_nodes: list[str]) -> bool:
-    return any(node in queue for node in live_nodes)
+def _is_of(queue: str, live: list[str]) -> bool:
+    return any(worker in queue for worker in live)
 
 
 def _lasting(look: Callable[[], list[str]]) -> list[str]:

@@ -114,8 +114,7 @@ def _open(store: ClusterStore, ids: Sequence[str]) -> list[tuple[str, str]]:
 
 def _end(cluster: Fleet, store: ClusterStore) -> list[Finding]:
     """Stops the fleet; what is left of it."""
-    live = [node.name for node in cluster.of("node")]
-    left = left_in_store(store, live)
+    left = left_in_store(store, [s.name for s in cluster.services if s.is_wanted])
     statuses = cluster.stop(ALL_STOP_WITHIN_S)
     wrong = [f"{name} ended with {status}" for name, status in statuses.items() if status]
     left += [f"{line}, of the stopped fleet" for line in left_in_store(store, [])]
