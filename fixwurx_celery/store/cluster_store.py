@@ -6,6 +6,7 @@ server cannot be reached within `socket_timeout` and a few retries.
 """
 
 import json
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
@@ -447,6 +449,21 @@ class ClusterStore:
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
+    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
+        """For how many ms each of those that run has printed nothing; one light round trip."""
+        with self.reaching():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.time()
+            for bug_id in bug_ids:
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+            (seconds, microseconds), *replies = pipe.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        return {
+            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
+            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
+            if state == BugState.RUNNING
+        }
+
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""
         with self.reaching():
@@ -505,14 +522,17 @@ def _entry(bug: Bug) -> str:
         "timeout_s": bug.timeout_s,
         "payload": bug.payload,
     }
+    if bug.limits:
+        spec["limits"] = dict(bug.limits)
     try:
         written = json.dumps(spec, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise type(error)(f"the payload of bug {bug.id} is no JSON: {error}") from error
     # The spec goes in as text, so that Lua never reads and rewrites what is in it.
-    return json.dumps(
-        [bug.id, bug.bug_class, bug.priority, expected_ms, written], separators=(",", ":")
-    )
+    entry = [bug.id, bug.bug_class, bug.priority, expected_ms, written]
+    if (wait_limit_s := bug.limits.get(BugClock.WAITING)) is not None:
+        entry.append(math.ceil(wait_limit_s * 1000))
+    return json.dumps(entry, separators=(",", ":"))
 
 
 def _chunks(entries: Sequence[str]) -> Iterator[list[str]]:

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
+from fixwurx_celery.domain.clocks import Phase, RunClocks
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -56,13 +57,12 @@ class Run:
     bug_id: str
     epoch: int
     token: str
-    deadline: float
-    phase: str = ""
+    clocks: RunClocks
+    told: str = Phase.TRIAGE  # by `start`
     checkpoint: str = ""
     log: bytearray = field(default_factory=bytearray)
     reported_at: float = 0.0
     seen_going_at: float = 0.0
-    told: str = ""
     outcome: Any = None
     ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
     clean: bool = False
@@ -111,7 +111,7 @@ class Runner:
             bug_id=bug_id,
             epoch=epoch,
             token=token,
-            deadline=now + float(started.spec["timeout_s"]),
+            clocks=RunClocks(started.spec["timeout_s"], started.spec.get("limits", {}), now),
             reported_at=now,
             seen_going_at=now,
         )
@@ -223,7 +223,7 @@ class Runner:
         """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
         while not run.is_over():
             now = time.monotonic()
-            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.deadline) - now)
+            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.clocks.deadline) - now)
             ready = dict(host.poll.poll(wait_s * 1000))
             if host.log_fd in ready:
                 self._read_log(host, run)
@@ -232,9 +232,9 @@ class Runner:
             now = time.monotonic()
             if run.is_over():
                 break
-            if now >= run.deadline:
+            if now >= run.clocks.deadline:
                 run.ended = "timed_out"
-            elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
+            elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
         self._read_log(host, run)
 
@@ -242,7 +242,8 @@ class Runner:
         try:
             while host.connection.poll():
                 message = json.loads(host.connection.recv_bytes())
-                run.phase = message.get("phase", run.phase)
+                if "phase" in message:
+                    run.clocks.enter(message["phase"], time.monotonic())
                 run.checkpoint = message.get("checkpoint", run.checkpoint)
                 if "done" in message:
                     run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
@@ -292,11 +293,11 @@ class Runner:
             incarnation,
             run.epoch,
             run.token,
-            phase=run.phase if run.phase != run.told else "",
+            phase=run.clocks.phase if run.clocks.phase != run.told else "",
             checkpoint=run.checkpoint,
             log=text,
         )
-        run.told, run.checkpoint = run.phase, ""
+        run.told, run.checkpoint = run.clocks.phase, ""
         run.log.clear()
         return answer
 
@@ -311,8 +312,9 @@ class Runner:
             case "timed_out":
                 outcome = {
                     "outcome": Outcome.TIMED_OUT,
-                    "reason": f"its time limit passed in phase {run.phase or 'TRIAGE'}; all its "
+                    "reason": f"{run.clocks.bound} passed in phase {run.clocks.phase}; all its "
                     "processes were killed",
+                    "clock": run.clocks.clock,
                 }
             case _:
                 outcome = run.outcome
