@@ -164,7 +164,7 @@ def test_twenty_restarts_in_a_row_each_cost_seconds_and_no_bug(
     cluster.check()
     with capsys.disabled():
         print(
-            f"\n{len(times)} restarts; all nodes start bugs again after {min(times):.2f} s at best, "
+            f"\n{len(times)} restarts; all nodes start bugs within {min(times):.2f} s, "
             f"{statistics.median(times):.2f} s (median), {max(times):.2f} s at worst"
         )
     assert max(times) < WORK_AGAIN_WITHIN_S
