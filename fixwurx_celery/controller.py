@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SWEEP = "fixwurx.sweep"
 SWEEP_AT_ONCE = 1000
-MOST_BETWEEN_SWEEPS_S = 2.0
+MOST_BETWEEN_SWEEPS_S = 1.0
 """So long at most is nobody heard when no node is left to sweep."""
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ server cannot be reached within `socket_timeout` and a few retries.
 """
 
 import json
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,10 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
+from fixwurx_celery.redis_client import WrongAddress, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     Beat,
@@ -56,16 +59,20 @@ SWEEP_AT_ONCE = 100
 
 MEND_AT_ONCE = 40_000
 """Keys that one round of mending looks at: a tenth of a second of the server's time."""
+TOO_FEW_REPLICAS = (
+    "the store refuses writes because too few replicas keep up with it (min-replicas-to-write); "
+    "look at its replicas"
+)
 
 
 def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redis.Redis":
     """A client for this process. Connects lazily; make it after a fork, not before.
 
-    Scripts are idempotent, so the client may send one again after a reply that did not come within
-    `socket_timeout` seconds.
+    A call takes at most `socket_timeout` (s) for each try, and a pause of up to a second between
+    them. Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    return redis.Redis.from_url(
+    return open_client(
         url,
         decode_responses=True,
         encoding_errors="replace",  # a log with half a character in it must not stop a report
@@ -108,17 +115,24 @@ class ClusterStore:
         settings: Settings,
         *,
         bell: Mapping[str, str] | None = None,
-        socket_timeout: float = 5.0,
-        retries: int = 5,
+        is_patient: bool = True,
     ) -> "ClusterStore":
-        """The store that the settings name. A call takes `socket_timeout` seconds for each of its
-        tries, and a little more in between."""
-        client = connect(settings.redis_url, socket_timeout=socket_timeout, retries=retries)
+        """The store that the settings name. Those who do something else while it is away, and ask
+        again, are not patient: they have their answer, or StoreUnavailable, within seconds."""
+        if is_patient:
+            return cls(connect(settings.redis_url), settings, bell=bell)
+        timeout_s = min(2.0, settings.alone_sec / 4)
+        client = connect(settings.redis_url, socket_timeout=timeout_s, retries=1)
         return cls(client, settings, bell=bell)
 
     def close(self) -> None:
         """Closes this process's connections."""
         self.client.close()
+
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """Where the primary was at the last call; None where no sentinels were asked."""
+        return primary_of(self.client)
 
     # -- calling ---------------------------------------------------------------------------
 
@@ -128,10 +142,15 @@ class ClusterStore:
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError) as error:
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise StoreUnavailable(
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
             ) from error
+        except WrongAddress as error:
+            url = without_password(self._url)
+            raise StoreUnavailable(f"FIXWURX_REDIS_URL={url} {error}") from error
         except redis.exceptions.OutOfMemoryError as error:
             raise StoreUnavailable(
                 "the store is out of memory and refuses writes; raise its maxmemory, or lower "
@@ -143,6 +162,8 @@ class ClusterStore:
                     f"the store refuses writes because it cannot write its own files: {error}; "
                     "look at its disk"
                 ) from error
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise
 
     def _call(self, script: Script, **given: Any) -> list[Any]:
@@ -396,7 +417,7 @@ class ClusterStore:
 
     def end_tick(self, name: str, term: int) -> bool:
         """Notes that the tick was carried out; False when somebody else has claimed it since. One
-        that is not ended within two seconds is claimed again by the next caller."""
+        that is not ended within a second is claimed again by the next caller."""
         return str(self._call(self._scripts["end_tick"], name=name, term=term)[0]) == "ENDED"
 
     # -- reads -----------------------------------------------------------------------------
@@ -453,6 +474,21 @@ class ClusterStore:
         with self.reaching():
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
+
+    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
+        """For how many ms each of those that run has printed nothing; one light round trip."""
+        with self.reaching():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.time()
+            for bug_id in bug_ids:
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+            (seconds, microseconds), *replies = pipe.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        return {
+            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
+            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
+            if state == BugState.RUNNING
+        }
 
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""
@@ -512,14 +548,17 @@ def _entry(bug: Bug) -> str:
         "timeout_s": bug.timeout_s,
         "payload": bug.payload,
     }
+    if bug.limits:
+        spec["limits"] = dict(bug.limits)
     try:
         written = json.dumps(spec, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise type(error)(f"the payload of bug {bug.id} is no JSON: {error}") from error
     # The spec goes in as text, so that Lua never reads and rewrites what is in it.
-    return json.dumps(
-        [bug.id, bug.bug_class, bug.priority, expected_ms, written], separators=(",", ":")
-    )
+    entry = [bug.id, bug.bug_class, bug.priority, expected_ms, written]
+    if (wait_limit_s := bug.limits.get(BugClock.WAITING)) is not None:
+        entry.append(math.ceil(wait_limit_s * 1000))
+    return json.dumps(entry, separators=(",", ":"))
 
 
 def _chunks(entries: Sequence[str]) -> Iterator[list[str]]:

@@ -16,7 +16,7 @@ from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, no
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.node import DuplicateNode, Node
-from fixwurx_celery.worker.runner import Runner, answer_s
+from fixwurx_celery.worker.runner import Runner
 
 __all__ = ["node_app"]
 
@@ -73,8 +73,9 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = ("celery.worker.consumer:Tasks",)
 
     def __init__(self, _consumer: Any, **_: Any) -> None:
-        self._timer: Any = None
+        self._timers: list[Any] = []
         self._entered = False
+        self._primary: tuple[str, int] | None = None
         self._node: Node | None = None
 
     def start(self, consumer: Any) -> None:
@@ -82,27 +83,36 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._node = node = consumer.app.fixwurx_node
         pool = consumer.pool
         node.pool_pids = lambda: [process.pid for process in list(pool._pool._pool)]
-        self._timer = consumer.timer.call_repeatedly(LOOK_AT_POOL_S, pool.maintain_pool)
+        self._timers = [
+            consumer.timer.call_repeatedly(LOOK_AT_POOL_S, pool.maintain_pool),
+            consumer.timer.call_repeatedly(LOOK_AT_POOL_S, self._follow, (node,)),
+        ]
         if consumer.connection.transport.driver_type == "redis":
             # The node's queue is consumed without acks, yet kombu's Redis channel would write one
             # for each message: a round trip in which the node hands out nothing.
             consumer.task_consumer.channel.basic_ack = lambda *_, **__: None
-        if self._entered:
-            return
-        try:
-            node.enter()
-        except DuplicateNode as error:
-            log.error("%s", error)
-            raise WorkerShutdown(1) from error
-        self._entered = True
+        if not self._entered:
+            try:
+                node.enter()
+            except DuplicateNode as error:
+                log.error("%s", error)
+                raise WorkerShutdown(1) from error
+            self._entered = True
+        self._primary = node.primary()
 
     def stop(self, consumer: Any) -> None:
         """The broker is lost (the consumer's state is RUN then), or the worker shuts down."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         if self._node and consumer.blueprint.state != bootsteps.RUN:
             self._node.drain()
+
+    def _follow(self, node: Node) -> None:
+        """Makes the consumer connect again when the heart has found another primary: one that was
+        replaced may hold the consumer's connection for long, and say nothing on it."""
+        if self._entered and node.primary() != self._primary:
+            raise ConnectionResetError(f"the store's primary is at {node.primary()} now")
 
     def shutdown(self, consumer: Any) -> None:
         """The pool has ended its tasks."""
@@ -136,12 +146,7 @@ def node_app(settings: Settings) -> Celery:
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
             runner = Runner(
-                ClusterStore.from_settings(
-                    settings,
-                    bell=doorbell(settings),
-                    socket_timeout=answer_s(settings.lease_sec),
-                    retries=0,
-                ),
+                ClusterStore.from_settings(settings, bell=doorbell(settings), is_patient=False),
                 settings,
                 Doorbells(app).ring,
                 worker_id=node.worker_id,

@@ -101,6 +101,7 @@ class Node:
         self.run_dir = Path()
         self.pool_pids: Callable[[], list[int]] = list
         self.spool = Spool(Path())
+        self.primary: Callable[[], tuple[str, int] | None] = lambda: None
         self._profile = class_name(settings.total_agents, settings.capabilities)
         self._losses: queue.SimpleQueue[Loss] = queue.SimpleQueue()
         self._draining = threading.Event()
@@ -142,6 +143,8 @@ class Node:
         registered, the store takes nothing from that one any more.
         """
         store = self._store()
+        if self._settings.broker == self._settings.redis_url:
+            self.primary = lambda: store.primary
         presence = Presence(self._store(), self.worker_id, self.incarnation)
         presence.wait_until_heard(HEARD_WITHIN_S)
         self._deliver_spool(store)
@@ -228,9 +231,7 @@ class Node:
     def _store(self) -> ClusterStore:
         # An answer that got lost is asked for again before the silence costs this node its life.
         return ClusterStore.from_settings(
-            self._settings,
-            bell=doorbell(self._settings),
-            socket_timeout=min(5.0, self._settings.heartbeat_timeout_sec / 4),
+            self._settings, bell=doorbell(self._settings), is_patient=False
         )
 
     def _beat(self, store: ClusterStore, ringer: Ringer) -> None:

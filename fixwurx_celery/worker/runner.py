@@ -2,8 +2,8 @@
 
 The runner is the keeper. It shares no process with the engine, so an engine that computes without
 pause keeps its lease, and one that hangs, ignores signals or forks is killed with all it started:
-when it is cancelled, when another run owns the bug, when its time is over, and before its lease
-ends while the store cannot be reached.
+when it is cancelled, when another run owns the bug, when its time is over, and, by an alarm that
+no hanging call holds up, before anyone else can be given the bug while the store is out of reach.
 """
 
 import contextlib
@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
+from fixwurx_celery.domain.clocks import Phase, RunClocks
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -30,32 +31,13 @@ from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
 
-__all__ = ["Runner", "answer_s"]
+__all__ = ["Runner"]
 
 REPORT_EVERY_S: Final = 1.0
-AGAIN_AFTER_S: Final = 0.05
 LOG_PER_REPORT: Final = 4096
 LOG_HELD: Final = 16 * LOG_PER_REPORT
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
-
-
-def answer_s(lease_sec: float) -> float:
-    """How long a runner waits for an answer of the store: it must stop what runs before the lease
-    ends, and two seconds before that it still tries."""
-    return max(0.5, min(1.5, lease_sec / 5))
-
-
-def insist(call: Callable[[], T]) -> T:
-    """The answer of the call, which is made once more when the store does not take it: a start or
-    an ending need not wait for the heart only because a connection was dropped."""
-    try:
-        return call()
-    except StoreUnavailable:
-        time.sleep(AGAIN_AFTER_S)
-        return call()
 
 
 @dataclass(slots=True)
@@ -75,14 +57,12 @@ class Run:
     bug_id: str
     epoch: int
     token: str
-    deadline: float = 0.0
-    phase: str = ""
+    clocks: RunClocks
+    told: str = Phase.TRIAGE  # by `start`
     checkpoint: str = ""
     log: bytearray = field(default_factory=bytearray)
     reported_at: float = 0.0
-    renewed_at: float = 0.0
     seen_going_at: float = 0.0
-    told: str = ""
     outcome: Any = None
     ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
     clean: bool = False
@@ -90,20 +70,6 @@ class Run:
     def is_over(self) -> bool:
         """Whether nothing more is expected of the engine."""
         return self.ended != ""
-
-
-def read_messages(connection: Connection, run: Run) -> None:
-    """Takes in what the engine's process has said. Its end means that it died, unless it had said
-    that it was done: kept waiting for long, it goes home."""
-    try:
-        while not run.is_over() and connection.poll():
-            message = json.loads(connection.recv_bytes())
-            run.phase = message.get("phase", run.phase)
-            run.checkpoint = message.get("checkpoint", run.checkpoint)
-            if "done" in message:
-                run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
-    except (EOFError, OSError):
-        run.ended = "died"
 
 
 class Runner:
@@ -120,13 +86,15 @@ class Runner:
         run_dir: Path,
         spool: Spool,
     ) -> None:
-        """`store` tries each call once, for `answer_s` at most."""
+        """`store` is not patient: who waits for it meanwhile does not watch its engine."""
         self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
         self._host: EngineHost | None = None
+        self._run: Run | None = None
         inherit_orphans()
+        signal.signal(signal.SIGALRM, self._cut_off)
         signal.signal(signal.SIGCHLD, self._reap_host)
 
     def run(self, bug_id: str, epoch: int) -> str:
@@ -136,14 +104,19 @@ class Runner:
         """
         incarnation = self._incarnation()
         token = os.urandom(16).hex()
-        called_at = time.monotonic()
+        asked_at = time.monotonic()
         try:
-            started = insist(
-                lambda: self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
-            )
+            started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
         except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
-            return self._give_back(
-                Run(bug_id=bug_id, epoch=epoch, token=token), incarnation, "", f"no start: {error}"
+            return self._tell_or_keep(
+                Ending(
+                    bug_id=bug_id,
+                    node=self._worker_id,
+                    incarnation=incarnation,
+                    epoch=epoch,
+                    runner=token,
+                    reason=f"no start: {error}",
+                )
             )
         if isinstance(started, str):
             return started
@@ -152,9 +125,8 @@ class Runner:
             bug_id=bug_id,
             epoch=epoch,
             token=token,
-            deadline=now + float(started.spec["timeout_s"]),
+            clocks=RunClocks(started.spec["timeout_s"], started.spec.get("limits", {}), now),
             reported_at=now,
-            renewed_at=called_at,
             seen_going_at=now,
         )
         try:
@@ -165,8 +137,11 @@ class Runner:
                 "checkpoint": started.checkpoint,
                 "workspace": str(self._workspace),
             }
+            self._run = run
+            self._heard_from_store(asked_at)
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
+            self._run = None
             if run.ended != "done" or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
@@ -178,7 +153,27 @@ class Runner:
             self.end_engine()
             raise
         finally:
+            self._run = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
             self._empty_workspace()
+
+    def _heard_from_store(self, asked_at: float) -> None:
+        """The store renewed the lease, at the earliest when it was asked: from then on the run may
+        go on alone for so long."""
+        left_s = asked_at + self._settings.alone_sec - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, left_s))
+
+    def _cut_off(self, *_: object) -> None:
+        """The alarm: the store was not heard for too long. Whatever the runner waits for just now,
+        nothing of the bug may be alive from here on."""
+        if self._run is None or self._host is None:
+            return
+        log.warning("bug %s: the store is out of reach for too long", self._run.bug_id)
+        self._run.ended = self._run.ended or "cut_off"
+        for kill in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError):
+                kill(self._host.pid, signal.SIGKILL)
+        end_descendants()
 
     def end_engine(self) -> None:
         """Kills the engine's process and everything below it, also what left its session."""
@@ -244,20 +239,38 @@ class Runner:
         """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
         while not run.is_over():
             now = time.monotonic()
-            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.deadline) - now)
+            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.clocks.deadline) - now)
             ready = dict(host.poll.poll(wait_s * 1000))
             if host.log_fd in ready:
                 self._read_log(host, run)
             if host.connection.fileno() in ready:
-                read_messages(host.connection, run)
+                self._read_messages(host, run)
             now = time.monotonic()
             if run.is_over():
                 break
-            if now >= run.deadline:
+            if now >= run.clocks.deadline:
                 run.ended = "timed_out"
-            elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
+            elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
+        if run.ended == "cut_off":  # what was said before that counts
+            run.ended = ""
+            self._read_messages(host, run)
+            run.ended = "done" if run.ended == "done" else "cut_off"
         self._read_log(host, run)
+
+    def _read_messages(self, host: EngineHost, run: Run) -> None:
+        """Takes in what the engine's process has said. Its end means that it died, unless it had
+        said that it was done: kept waiting for long, it goes home."""
+        try:
+            while not run.is_over() and host.connection.poll():
+                message = json.loads(host.connection.recv_bytes())
+                if "phase" in message:
+                    run.clocks.enter(message["phase"], time.monotonic())
+                run.checkpoint = message.get("checkpoint", run.checkpoint)
+                if "done" in message:
+                    run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
+        except (EOFError, OSError):
+            run.ended = run.ended or "died"
 
     def _read_log(self, host: EngineHost, run: Run) -> None:
         """Takes in what was printed, keeping the end of a flood."""
@@ -286,14 +299,9 @@ class Runner:
         try:
             answer = self._tell(run, incarnation)
         except StoreUnavailable as error:
-            # Two seconds before the lease ends, somebody else may be about to own this bug.
-            silent_s = time.monotonic() - run.renewed_at
-            log.warning("bug %s: no report for %.0f s: %s", run.bug_id, silent_s, error)
-            if silent_s > self._settings.lease_sec - 2:
-                read_messages(host.connection, run)  # what was said while this waited counts
-                run.ended = run.ended or "cut_off"
+            log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
             return
-        run.renewed_at = now
+        self._heard_from_store(now)
         if answer == "CANCELLED":
             run.ended = "cancelled"
         elif answer == "STALE":
@@ -307,11 +315,11 @@ class Runner:
             incarnation,
             run.epoch,
             run.token,
-            phase=run.phase if run.phase != run.told else "",
+            phase=run.clocks.phase if run.clocks.phase != run.told else "",
             checkpoint=run.checkpoint,
             log=text,
         )
-        run.told, run.checkpoint = run.phase, ""
+        run.told, run.checkpoint = run.clocks.phase, ""
         run.log.clear()
         return answer
 
@@ -321,7 +329,7 @@ class Runner:
                 return "STALE"
             case "cut_off":
                 return self._give_back(
-                    run, incarnation, "", "it could not be reported before its lease ended"
+                    run, incarnation, "", "the store was out of reach for too long"
                 )
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
@@ -330,8 +338,9 @@ class Runner:
             case "timed_out":
                 outcome = {
                     "outcome": Outcome.TIMED_OUT,
-                    "reason": f"its time limit passed in phase {run.phase or 'TRIAGE'}; all its "
+                    "reason": f"{run.clocks.bound} passed in phase {run.clocks.phase}; all its "
                     "processes were killed",
+                    "clock": run.clocks.clock,
                 }
             case _:
                 outcome = run.outcome
@@ -341,25 +350,27 @@ class Runner:
         return self._end(run, incarnation, charge=charge, reason=reason)
 
     def _end(self, run: Run, incarnation: str, **how: Any) -> str:
-        """Tells the store; what it does not take is kept, and told by the node's heart later."""
-        ending = Ending(
-            bug_id=run.bug_id,
-            node=self._worker_id,
-            incarnation=incarnation,
-            epoch=run.epoch,
-            runner=run.token,
-            checkpoint=run.checkpoint,
-            log=bytes(run.log).decode("utf-8", "replace"),
-            **how,
+        return self._tell_or_keep(
+            Ending(
+                bug_id=run.bug_id,
+                node=self._worker_id,
+                incarnation=incarnation,
+                epoch=run.epoch,
+                runner=run.token,
+                checkpoint=run.checkpoint,
+                log=bytes(run.log).decode("utf-8", "replace"),
+                **how,
+            )
         )
+
+    def _tell_or_keep(self, ending: Ending) -> str:
+        """Tells the store; what it does not take is kept, and told by the node's heart later."""
         try:
-            status, following = insist(
-                lambda: deliver(
-                    self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
-                )
+            status, following = deliver(
+                self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
             )
         except StoreUnavailable as error:
-            log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
+            log.warning("bug %s: its end is kept until it is told: %s", ending.bug_id, error)
             self._spool.keep(ending)
             return "SPOOLED"
         self._ring(following)

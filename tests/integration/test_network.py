@@ -110,7 +110,7 @@ def test_a_lost_answer_to_submit_takes_each_bug_once(
     cluster: OwnCluster, far: NodeProcess, there: Settings, proxy: Proxy
 ) -> None:
     before = lose_answer(proxy, "submit")
-    client = ClusterStore.from_settings(there, bell=doorbell(there), socket_timeout=1)
+    client = ClusterStore.from_settings(there, bell=doorbell(there), is_patient=False)
 
     answers, _ = client.submit([cluster.bug(0.1, requires=FAR) for _ in range(3)])
     client.close()

@@ -28,7 +28,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnCluster]:
     except NoServer as error:
         pytest.skip(str(error))
     with server:
-        made = OwnCluster(server, folder)
+        made = OwnCluster(server, folder, heartbeat_timeout_sec=8.0, lease_sec=10.0)
         with nodes(made.settings, made.store, folder, "a@here", "b@here"):
             yield made
         made.close()

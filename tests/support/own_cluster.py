@@ -14,8 +14,8 @@ from fixwurx_celery.cluster import ClusterResourceManager, Connection
 from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import BugRecord, ClusterStore, Event
+from fixwurx_celery.store.event_log import whole_log
 from fixwurx_celery.store.invariants import violations
-from tests.support.history import whole_log
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 

@@ -22,12 +22,12 @@ if f[1] ~= 'PENDING' and f[1] ~= 'ASSIGNED' and f[1] ~= 'RESERVED' then return {
 if f[1] == 'RESERVED' then
   let_go(bug, f[2])
   redis.call('DEL', key)
-  emit('bug_released', bug, f[2], f[4])
+  emit('bug_released', bug, f[2], f[4], 'cancelled')
   fill(f[2])
   return answer('RELEASED')
 end
 conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled before it started' }))
-emit('bug_cancelled', bug, f[2] or '', f[4] or '')
+emit('bug_cancelled', bug, f[2] or '', f[4] or '', 'cancelled before it started')
 if f[1] == 'PENDING' then
   stop_waiting(bug, f[5], f[6])
 else

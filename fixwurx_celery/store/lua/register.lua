@@ -22,7 +22,11 @@ if f[1] and f[2] ~= 'OFFLINE' then
   if listeners(node, f[1]) > 0 and deadline > now_ms then return { 'DUPLICATE', f[1] } end
   lose(node, 'losses', 'node came back under a new incarnation', 'OFFLINE')
 end
-give_back_all(node, '', 'the record of its node was deleted') -- nothing, as a rule
+if not f[1] then
+  local reason = 'the record of its node was deleted'
+  give_back_all(node, '', reason) -- nothing, as a rule
+  if redis.call('ZREM', NODES, node) == 1 then emit('node_lost', '', node, '', reason) end
+end
 redis.call('DEL', key)
 redis.call('HSET', key, 'incarnation', incarnation, 'profile', profile, 'facts', facts,
   'state', 'READY', 'free', parse(profile).agents, 'bugs', 0, 'used', next_sequence(),
@@ -33,7 +37,7 @@ redis.call('ZREM', GONE, node)
 redis.call('ZREM', QUEUES, node)
 hear(node, incarnation)
 count_profile(profile, 1)
-emit('node_registered', '', node, '', incarnation)
+emit('node_registered', '', node, '', incarnation .. ' ' .. profile)
 fill(node)
 dispatch_waiting(64, strategy())
 return answer('REGISTERED')

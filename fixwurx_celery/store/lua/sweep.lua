@@ -1,8 +1,9 @@
 --[[
 purpose     Bring in order what time has changed: nodes that hung up or fell silent, drains whose
-            grace is over, expired leases, bells that nobody answered, bugs whose back-off is over,
-            finished bugs past their keep.
-transition  node: READY | STOPPING -> OFFLINE; bug: ASSIGNED | RUNNING -> PENDING | ESCALATED
+            grace is over, expired leases, bells that nobody answered, bugs whose back-off is over
+            or which waited too long, finished bugs past their keep.
+transition  node: READY | STOPPING -> OFFLINE; bug: ASSIGNED | RUNNING -> PENDING | ESCALATED;
+            bug: PENDING -> ESCALATED
 args
   node        text   the caller, if it is a node: its calling is a sign of life
   incarnation text
@@ -91,16 +92,25 @@ for _, bug in ipairs(due(DELAYED)) do
   if f[1] == 'PENDING' then join_line(bug, f[2], f[3], f[4]) end
 end
 
+-- After all that makes bugs wait: what is over by now is found in this same sweep.
+for _, bug in ipairs(due(PATIENCE)) do
+  local node = give_up_waiting(bug)
+  if node then
+    settle(node)
+    unmoved[#unmoved + 1] = node
+  end
+end
+
 local past = int(now_ms - limits.keep_finished_ms)
 for _, bug in ipairs(redis.call('ZRANGEBYSCORE', FINISHED, '-inf', past, 'LIMIT', 0, most)) do
   redis.call('ZREM', FINISHED, bug)
-  redis.call('DEL', bug_key(bug))
+  if redis.call('DEL', bug_key(bug)) == 1 then emit('bug_expired', bug, '', '') end
 end
 
 local forgotten = int(now_ms - limits.forget_node_ms)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', GONE, '-inf', forgotten, 'LIMIT', 0, most)) do
   redis.call('ZREM', GONE, name)
-  redis.call('DEL', node_key(name))
+  if redis.call('DEL', node_key(name)) == 1 then emit('node_forgotten', '', name, '') end
 end
 
 dispatch_waiting(most, by)

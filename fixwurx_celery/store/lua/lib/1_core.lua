@@ -42,6 +42,7 @@ local STARVING = PREFIX .. 'starving'
 local OUTBOX = PREFIX .. 'outbox'
 local LEASES = PREFIX .. 'leases'
 local DELAYED = PREFIX .. 'delayed'
+local PATIENCE = PREFIX .. 'patience'
 local FINISHED = PREFIX .. 'finished'
 local STATS = PREFIX .. 'stats'
 local EVENTS = PREFIX .. 'events'
@@ -60,6 +61,7 @@ local function records_of(kind, cursor, most)
   return found[1], names
 end
 
+-- One event for each change of state, written in the same step (docs/events.md).
 local function emit(action, bug, node, epoch, detail)
   redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
     'node', node, 'epoch', epoch, 'detail', detail or '')
