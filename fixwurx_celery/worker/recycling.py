@@ -38,9 +38,15 @@ class Canary:
         self._is_on_its_way_out = self._one_was_lost = False
 
     def ring(self, order: Callable[[Callable[[float | None], None]], bool]) -> None:
-        """Has one rung, unless one is still awaited. `order` says whether it will be tried, and
-        calls what it is given afterwards: with the time when it was rung, or None."""
-        if self._is_on_its_way_out or (self._is_awaited() and not self._is_overdue()):
+        """Has one rung, unless one is still awaited or something came through just now.
+
+        `order` says whether it will be tried, and calls what it is given afterwards: with the time
+        when it was rung, or with None.
+        """
+        heard_s = time.monotonic() - self._received_at
+        if self._is_on_its_way_out or heard_s < self._patience_s:
+            return
+        if self._is_awaited() and not self._is_overdue():
             return
         self._one_was_lost = self._is_overdue()
         self._is_on_its_way_out = True

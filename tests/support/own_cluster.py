@@ -121,8 +121,12 @@ class OwnCluster:
         """The nodes in service, each with its incarnation."""
         return {node.worker_id: node.incarnation for node in self.store.snapshot().live}
 
+    def instant(self) -> str:
+        """Ids of events are times: what comes after this one has happened later than now."""
+        return f"{int(time.time() * 1000)}-0"
+
     def all_start_again(self, after: str, *, within_s: float) -> float:
-        """How long it takes until each node in service has started a bug after that event."""
+        """How long it takes until each node in service has started a bug after that instant."""
         began = time.monotonic()
         names = set(self.lives())
 

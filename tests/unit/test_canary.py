@@ -84,3 +84,13 @@ def test_an_order_that_was_not_taken_is_given_again() -> None:
     ring(canary, orders)
 
     assert len(orders) == 1
+
+
+def test_a_consumer_that_took_something_just_now_is_not_rung() -> None:
+    canary = Canary(patience_s=60.0)
+    orders: Orders = []
+    canary.received()
+
+    ring(canary, orders)
+
+    assert not orders
