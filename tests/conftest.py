@@ -36,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a Redis or Valkey server for the suite; default: a private one "
         "(FIXWURX_TEST_REDIS_URL)",
     )
+    parser.addoption(
+        "--seed",
+        default=os.environ.get("FIXWURX_CHAOS_SEED", ""),
+        help="what the chaos suite draws from; default: the clock's (FIXWURX_CHAOS_SEED)",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -73,21 +73,46 @@ def put_aside(outcome: Any, open_artifacts: Callable[[], Artifacts]) -> Any:
 
 
 class Spool:
-    """The folder of endings that the store did not take yet."""
+    """The folder of what the store did not take yet: endings of runs, and of nodes' lives."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, ending: Ending) -> None:
-        """Writes it down so that it outlives this process and a power cut."""
+        """Writes it down so that it outlives this process and a power cut.
+
+        A run has one ending, the first. What is known of it only from its process's death is said
+        after that (`-` sorts before `.`), and is stale then.
+        """
+        run = f"{ending.bug_id}-{ending.epoch}" + (f"-{ending.runner}" if ending.runner else "")
+        path = self._folder / f"{run}.json"
+        if not path.exists():
+            self._write(path, json.dumps(asdict(ending)))
+
+    def keep_life(self, node: str, incarnation: str) -> None:
+        """Writes down that this life of the node is over."""
+        self._write(self._folder / f"{incarnation}.life", node)
+
+    def _write(self, path: Path, text: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{ending.bug_id}-{ending.epoch}.json"
-        unfinished = path.with_suffix(".part")
+        unfinished = path.with_name(f"{path.name}.part")
         with unfinished.open("w") as file:
-            json.dump(asdict(ending), file)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(path)
+
+    def retire_all(self, store: ClusterStore) -> Iterator[tuple[str, list[Assignment]]]:
+        """Takes the lives out of service that ended while the store was away: each node's name, and
+        what to ring. What they held goes elsewhere, uncharged. Raises StoreUnavailable."""
+        for path in sorted(self._folder.glob("*.life")):
+            try:
+                node = path.read_text()
+            except FileNotFoundError:  # another node of this host was faster
+                continue
+            assignments = store.retire(node, path.stem)
+            path.unlink(missing_ok=True)
+            yield node, assignments
 
     def __len__(self) -> int:
         return len(self._paths())

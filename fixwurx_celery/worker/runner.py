@@ -30,6 +30,7 @@ from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
+from fixwurx_celery.worker.stopping import Stage, Stopping
 
 __all__ = ["Runner"]
 
@@ -64,7 +65,7 @@ class Run:
     reported_at: float = 0.0
     seen_going_at: float = 0.0
     outcome: Any = None
-    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
+    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out | moved
     clean: bool = False
 
     def is_over(self) -> bool:
@@ -85,9 +86,11 @@ class Runner:
         incarnation: Callable[[], str],
         run_dir: Path,
         spool: Spool,
+        stopping: Stopping,
     ) -> None:
         """`store` is not patient: who waits for it meanwhile does not watch its engine."""
         self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
+        self._stopping = stopping
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
@@ -149,8 +152,10 @@ class Runner:
             log.exception("bug %s cannot run here", bug_id)
             self.end_engine()
             return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
-        except BaseException:
+        except BaseException:  # this process is told to end
             self.end_engine()
+            if self._stopping.stage:
+                self._spool.keep(self._ending(run, incarnation, charge="", reason="its node stops"))
             raise
         finally:
             self._run = None
@@ -250,6 +255,8 @@ class Runner:
                 break
             if now >= run.clocks.deadline:
                 run.ended = "timed_out"
+            elif self._stopping.stage is Stage.HURRYING:
+                run.ended = "moved"
             elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
         if run.ended == "cut_off":  # what was said before that counts
@@ -331,6 +338,10 @@ class Runner:
                 return self._give_back(
                     run, incarnation, "", "the store was out of reach for too long"
                 )
+            case "moved":
+                return self._give_back(run, incarnation, "", "its node stops")
+            case "died" if self._stopping.stage:
+                return self._give_back(run, incarnation, "", "its engine was ended with its node")
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
@@ -349,19 +360,20 @@ class Runner:
     def _give_back(self, run: Run, incarnation: str, charge: str, reason: str) -> str:
         return self._end(run, incarnation, charge=charge, reason=reason)
 
-    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
-        return self._tell_or_keep(
-            Ending(
-                bug_id=run.bug_id,
-                node=self._worker_id,
-                incarnation=incarnation,
-                epoch=run.epoch,
-                runner=run.token,
-                checkpoint=run.checkpoint,
-                log=bytes(run.log).decode("utf-8", "replace"),
-                **how,
-            )
+    def _ending(self, run: Run, incarnation: str, **how: Any) -> Ending:
+        return Ending(
+            bug_id=run.bug_id,
+            node=self._worker_id,
+            incarnation=incarnation,
+            epoch=run.epoch,
+            runner=run.token,
+            checkpoint=run.checkpoint,
+            log=bytes(run.log).decode("utf-8", "replace"),
+            **how,
         )
+
+    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
+        return self._tell_or_keep(self._ending(run, incarnation, **how))
 
     def _tell_or_keep(self, ending: Ending) -> str:
         """Tells the store; what it does not take is kept, and told by the node's heart later."""
@@ -373,5 +385,8 @@ class Runner:
             log.warning("bug %s: its end is kept until it is told: %s", ending.bug_id, error)
             self._spool.keep(ending)
             return "SPOOLED"
+        except SystemExit:  # told to end while the store did not answer
+            self._spool.keep(ending)
+            raise
         self._ring(following)
         return status

@@ -83,6 +83,8 @@ class Scripted:
                 pass
         if step.get("sleep_s"):  # waits for something that the test decides to end
             time.sleep(step["sleep_s"])
+        while "until" in step and not Path(step["until"]).exists():
+            time.sleep(0.02)
         if "raise" in step:
             raise RuntimeError(step["raise"])
         if step.get("crash"):
