@@ -75,7 +75,7 @@ def sentinel_options(address: SentinelAddress) -> dict[str, Any]:
         "password": address.sentinel_password,
         "socket_timeout": SENTINEL_ANSWERS_S,
         "socket_connect_timeout": SENTINEL_ANSWERS_S,
-        "retry": Retry(NoBackoff(), 0),
+        "retry": None,
     }
 
 

@@ -357,12 +357,12 @@ class ClusterStore:
             raise NodeUnknown(node)
         return assignments(reply[1:])
 
-    def retire(self, node: str, incarnation: str) -> list[Assignment]:
-        """What to ring. Does nothing when another life of the node is in service."""
+    def retire(self, node: str, incarnation: str) -> list[Assignment] | None:
+        """What to ring; None when another life of the node is in service: nothing was done."""
         reply = self._call(
             self._scripts["retire"], node=node, incarnation=incarnation, seed=self._seed()
         )
-        return assignments(reply[1:])
+        return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def sweep(self, most: int = SWEEP_AT_ONCE, *, node: str = "", incarnation: str = "") -> Sweep:
         """Nodes now gone, queues to delete, and what to ring. Bounded: at most `most` of each kind.

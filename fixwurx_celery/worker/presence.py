@@ -55,7 +55,14 @@ class Presence:
     def _listen(self) -> None:
         incarnation = self._incarnation()
         with self._store.listen(self._worker_id, incarnation) as listening:
-            while not self._closing.is_set() and self._incarnation() == incarnation:
+            primary = self._store.primary
+            while (
+                not self._closing.is_set()
+                and self._incarnation() == incarnation
+                and self._store.primary == primary
+            ):
                 with self._store.reaching():
                     if listening.get_message(timeout=LISTEN_S):
                         self._listening.set()
+                    if primary is not None:
+                        self._store.client.ping()  # one that was replaced may go on answering

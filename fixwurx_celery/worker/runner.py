@@ -73,6 +73,21 @@ class Run:
         return self.ended != ""
 
 
+def read_messages(connection: Connection, run: Run) -> None:
+    """Takes in what the engine's process has said. Its end means that it died, unless it had said
+    that it was done: kept waiting for long, it goes home."""
+    try:
+        while not run.is_over() and connection.poll():
+            message = json.loads(connection.recv_bytes())
+            if "phase" in message:
+                run.clocks.enter(message["phase"], time.monotonic())
+            run.checkpoint = message.get("checkpoint", run.checkpoint)
+            if "done" in message:
+                run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
+    except (EOFError, OSError):
+        run.ended = run.ended or "died"
+
+
 class Runner:
     """Runs bugs one after another in this process. Made after the fork, not before."""
 
@@ -249,7 +264,7 @@ class Runner:
             if host.log_fd in ready:
                 self._read_log(host, run)
             if host.connection.fileno() in ready:
-                self._read_messages(host, run)
+                read_messages(host.connection, run)
             now = time.monotonic()
             if run.is_over():
                 break
@@ -261,23 +276,9 @@ class Runner:
                 self._report(host, run, incarnation, now)
         if run.ended == "cut_off":  # what was said before that counts
             run.ended = ""
-            self._read_messages(host, run)
+            read_messages(host.connection, run)
             run.ended = "done" if run.ended == "done" else "cut_off"
         self._read_log(host, run)
-
-    def _read_messages(self, host: EngineHost, run: Run) -> None:
-        """Takes in what the engine's process has said. Its end means that it died, unless it had
-        said that it was done: kept waiting for long, it goes home."""
-        try:
-            while not run.is_over() and host.connection.poll():
-                message = json.loads(host.connection.recv_bytes())
-                if "phase" in message:
-                    run.clocks.enter(message["phase"], time.monotonic())
-                run.checkpoint = message.get("checkpoint", run.checkpoint)
-                if "done" in message:
-                    run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
-        except (EOFError, OSError):
-            run.ended = run.ended or "died"
 
     def _read_log(self, host: EngineHost, run: Run) -> None:
         """Takes in what was printed, keeping the end of a flood."""

@@ -1,6 +1,7 @@
 """The network between one node and the store loses an answer, or everything, for a while."""
 
 import dataclasses
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -126,19 +127,27 @@ def test_a_node_that_is_cut_off_stops_in_time_and_joins_again(
     cluster: OwnCluster, far: NodeProcess, there: Settings, proxy: Proxy
 ) -> None:
     settings, mark = cluster.settings, f"mark-{uuid.uuid4().hex}"
-    ends_there, hangs = cluster.submit(
-        cluster.bug(*[0.5] * 10),
-        cluster.bug(*HALF_SECONDS, step={"children": mark}),
-    )
-    cluster.running(ends_there, hangs)
-    wait_until("its children run", lambda: having(mark))
     with nodes(settings, cluster.store, cluster.folder, "near@here"):
+        cluster.store.drain("near@here", 60)
+        ends_there, hangs = cluster.submit(
+            cluster.bug(*[0.5] * 6),
+            cluster.bug(*HALF_SECONDS, step={"children": mark}),
+        )
+        cluster.running(ends_there, hangs)
+        cluster.store.resume("near@here")
+        wait_until("its children run", lambda: having(mark))
+        wait_until("a step is done", lambda: cluster.record(ends_there).phase == "S1")
         lives = cluster.lives()
         after = cluster.store.last_event_id()
         proxy.go_silent()
         silent_at = time.monotonic()
         old = set(having(mark))
 
+        wait_until(
+            "the run there is killed before anyone can have been given its bug",
+            lambda: not old & set(having(mark)),
+            within_s=settings.alone_sec + 0.7,
+        )
         wait_until(
             "both run elsewhere",
             lambda: (
@@ -149,15 +158,12 @@ def test_a_node_that_is_cut_off_stops_in_time_and_joins_again(
                 }
                 == {ends_there, hangs}
             ),
-            within_s=settings.heartbeat_timeout_sec + 1,
-        )
-        wait_until(
-            "the run there is killed before its lease ends",
-            lambda: not old & set(having(mark)),
-            within_s=settings.lease_sec - (time.monotonic() - silent_at),
+            within_s=settings.heartbeat_timeout_sec + 1 - (time.monotonic() - silent_at),
         )
         cluster.ended(ends_there)
         wait_until("what it would tell is kept", lambda: len(kept(there)) == 2)
+        told = [json.loads(path.read_text())["state"] for path in kept(there)]
+        assert sorted(told, key=str) == ["DONE", None], "one ended there, one was stopped"
         proxy.pass_on()
 
         wait_until("it serves again", lambda: far.state() is WorkerState.READY, within_s=10)

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 QUICK: dict[str, Any] = {
     "heartbeat_interval_sec": 0.3,
-    "heartbeat_timeout_sec": 3.0,
+    "heartbeat_timeout_sec": 5.0,
     "lease_sec": 8.0,
     "ring_after_sec": 1.0,
     "backoff_sec": 0.2,

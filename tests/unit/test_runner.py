@@ -5,6 +5,7 @@ from multiprocessing import Pipe
 
 import pytest
 
+from fixwurx_celery.domain.clocks import RunClocks
 from fixwurx_celery.worker.runner import Run, read_messages
 
 DONE = {"done": {"outcome": "FIXED"}, "clean": True}
@@ -12,7 +13,7 @@ DONE = {"done": {"outcome": "FIXED"}, "clean": True}
 
 @pytest.fixture
 def run() -> Run:
-    return Run(bug_id="a", epoch=1, token="r1", deadline=0.0)
+    return Run(bug_id="a", epoch=1, token="r1", clocks=RunClocks(60.0, {}, 0.0))
 
 
 def test_an_outcome_counts_also_when_the_process_has_gone_home_since(run: Run) -> None:
@@ -23,7 +24,7 @@ def test_an_outcome_counts_also_when_the_process_has_gone_home_since(run: Run) -
 
     read_messages(ours, run)
 
-    assert (run.ended, run.outcome, run.phase) == ("done", {"outcome": "FIXED"}, "PATCH")
+    assert (run.ended, run.outcome, run.clocks.phase) == ("done", {"outcome": "FIXED"}, "PATCH")
     ours.close()
 
 
