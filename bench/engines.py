@@ -7,7 +7,7 @@ from typing import Any
 
 from fixwurx_celery.engine.base import EngineBug
 
-__all__ = ["Timed", "timed"]
+__all__ = ["Timed", "Working", "timed", "working"]
 
 
 class Timed:
@@ -36,6 +36,41 @@ def stamps(sleep_s: float) -> dict[str, Any]:
     if sleep_s:
         time.sleep(sleep_s)
     return {"pid": os.getpid(), "started": started, "ended": time.time()}
+
+
+class Working:
+    """Works in steps of a hundredth of a second; its checkpoint is how many are done."""
+
+    phase = "ANALYZE"
+
+    def __init__(self, steps: int, done: int) -> None:
+        self._steps, self._done, self._resumed_after = steps, done, done
+
+    def all_done(self) -> bool:
+        """Whether every step is done."""
+        return self._done >= self._steps
+
+    def execute_tick(self) -> None:
+        """One step."""
+        time.sleep(0.01)
+        self._done += 1
+
+    def checkpoint(self) -> int:
+        """The steps that need not be done again."""
+        return self._done
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """How much of the work this run found done."""
+        return {"outcome": "FIXED", "steps": self._done, "resumed_after": self._resumed_after}
+
+
+def working(bug: EngineBug, _workspace: Path, checkpoint: Any) -> Working:
+    """The factory: FIXWURX_ENGINE=bench.engines:working; `steps` says how long it takes."""
+    steps = bug.payload.get("steps", 0)
+    if not isinstance(steps, int):
+        raise TypeError(f"steps must be a whole number, not {steps!r}")
+    return Working(steps, int(checkpoint or 0))
 
 
 def timed(bug: EngineBug, _workspace: Path, _checkpoint: Any) -> Timed:

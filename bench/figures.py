@@ -127,7 +127,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-ORDER = ("admission", "submit", "end_to_end", "heavy_tail")
+ORDER = ("admission", "submit", "end_to_end", "heavy_tail", "failover")
 
 
 def markdown(results: Path) -> str:

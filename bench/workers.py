@@ -67,17 +67,19 @@ class Workers:
     def start_node(
         self, name: str, url: str, agents: int, namespace: str = "bench", **more: str
     ) -> None:
-        """Starts one of our nodes with the benchmark's engine."""
+        """Starts one of our nodes, with the benchmark's engine unless another is named."""
         self.start(
             name,
             "fixwurx_celery",
             agents,
             FIXWURX_REDIS_URL=url,
-            FIXWURX_NAMESPACE=namespace,
-            FIXWURX_TOTAL_AGENTS=str(agents),
-            FIXWURX_ENGINE="bench.engines:timed",
-            FIXWURX_WORK_DIR=self._folder.name,
-            **more,
+            **{
+                "FIXWURX_NAMESPACE": namespace,
+                "FIXWURX_TOTAL_AGENTS": str(agents),
+                "FIXWURX_ENGINE": "bench.engines:timed",
+                "FIXWURX_WORK_DIR": self._folder.name,
+                **more,
+            },
         )
 
     def start_plain(self, name: str, url: str, concurrency: int, *, reliable: bool) -> None:
@@ -94,6 +96,16 @@ class Workers:
         """The worker's main process and everything below it."""
         main = psutil.Process(self._running[name].pid)
         return [main.pid, *(child.pid for child in main.children(recursive=True))]
+
+    def kill(self, name: str) -> None:
+        """kill -9 of everything that belongs to the worker."""
+        pids = self.pids(name)
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:  # it died with one that was killed before
+                continue
+        self._running.pop(name).wait(timeout=10)
 
     def stop(self, *names: str) -> None:
         """Ends these workers (none given: all), gently first."""

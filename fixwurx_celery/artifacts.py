@@ -4,14 +4,16 @@ By default they lie in the store itself, compressed, bounded and expiring; `FIXW
 an fsspec URL instead (a shared folder, an object store).
 """
 
-import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import fsspec
 import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from fixwurx_celery.errors import FixwurxError, InputError, StoreUnavailable
 from fixwurx_celery.redis_client import open_client
@@ -23,19 +25,13 @@ MOST_BYTES = 64 * 2**20
 """An artifact in the store is at most this large when compressed; larger ones want a folder."""
 
 
-PATIENCE_S = 60.0
-"""An engine waits so long for a store that is away: for its runner that is no failure of the bug,
-and whoever waits too long is ended with its lease."""
-ASK_AGAIN_S = 0.5
-
-Answer = TypeVar("Answer")
-
-
 class Artifacts(Protocol):
     """Where bytes are put and got by reference. Putting the same bytes twice keeps them once."""
 
     def put(self, content: bytes) -> str:
-        """The reference under which `get` answers these bytes, on any host of the cluster."""
+        """The reference under which `get` answers these bytes, on any host of the cluster.
+
+        Raises StoreUnavailable when they cannot be kept now."""
 
     def get(self, ref: str) -> bytes:
         """The bytes. Raises FixwurxError when they are not there (any more)."""
@@ -50,6 +46,15 @@ def _missing(ref: str) -> FixwurxError:
         f"artifact {ref[:12]} is not there: it expired, or this host sees another store; "
         "submit the bug again"
     )
+
+
+@contextmanager
+def _reaching(trouble: type[Exception]) -> Iterator[None]:
+    """Turns what the place raises when it fails into StoreUnavailable."""
+    try:
+        yield
+    except trouble as error:
+        raise StoreUnavailable(f"cannot reach the artifacts: {error}") from error
 
 
 class StoreArtifacts:
@@ -72,27 +77,17 @@ class StoreArtifacts:
                 ]
             )
         ref = _ref(content)
-        self._patiently(lambda: self._client.set(self._prefix + ref, packed, ex=self._keep_s))
+        with _reaching(redis.RedisError):
+            self._client.set(self._prefix + ref, packed, ex=self._keep_s)
         return ref
 
     def get(self, ref: str) -> bytes:
         """See Artifacts."""
-        packed = self._patiently(lambda: self._client.getex(self._prefix + ref, ex=self._keep_s))
+        with _reaching(redis.RedisError):
+            packed = self._client.getex(self._prefix + ref, ex=self._keep_s)
         if packed is None:
             raise _missing(ref)
         return zlib.decompress(packed)  # type: ignore[arg-type]
-
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return ask()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                if time.monotonic() > until:
-                    raise StoreUnavailable(
-                        f"the store is away, with the artifacts: {error}"
-                    ) from error
-            time.sleep(ASK_AGAIN_S)
 
 
 class FolderArtifacts:
@@ -105,10 +100,11 @@ class FolderArtifacts:
         """See Artifacts. Written beside its name and then moved there, so never seen by halves."""
         ref = _ref(content)
         path = f"{self._root}/{ref[:2]}/{ref}"
-        if not self._fs.exists(path):
-            self._fs.makedirs(f"{self._root}/{ref[:2]}", exist_ok=True)
-            self._fs.pipe_file(path + ".part", content)
-            self._fs.mv(path + ".part", path)
+        with _reaching(OSError):
+            if not self._fs.exists(path):
+                self._fs.makedirs(f"{self._root}/{ref[:2]}", exist_ok=True)
+                self._fs.pipe_file(path + ".part", content)
+                self._fs.mv(path + ".part", path)
         return ref
 
     def get(self, ref: str) -> bytes:
@@ -120,9 +116,18 @@ class FolderArtifacts:
         return content
 
 
-def open_artifacts(settings: Settings) -> Artifacts:
-    """The artifacts that the settings name. Connects lazily."""
+def open_artifacts(settings: Settings, *, is_patient: bool = True) -> Artifacts:
+    """The artifacts that the settings name. Connects lazily.
+
+    A source that cannot be got would end the bug, so a store that is away is waited for a minute,
+    unless the caller is not patient: who has other things to do comes again.
+    """
     if settings.artifacts:
         return FolderArtifacts(settings.artifacts)
-    client = open_client(settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
+    client = open_client(
+        settings.redis_url,
+        socket_timeout=30 if is_patient else 5,
+        socket_connect_timeout=5 if is_patient else 1,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=2.0), 60 if is_patient else 0),
+    )
     return StoreArtifacts(client, f"{{{settings.namespace}}}:artifact:", settings.keep_finished_sec)

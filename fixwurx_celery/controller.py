@@ -17,6 +17,7 @@ from kombu.entity import Queue
 from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, doorbell, make_app
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store.health import health_check
 
 __all__ = ["app", "controller_app"]
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SWEEP = "fixwurx.sweep"
 SWEEP_AT_ONCE = 1000
+MOST_BETWEEN_SWEEPS_S = 1.0
+"""So long at most is nobody heard when no node is left to sweep."""
 
 if TYPE_CHECKING:
     app: Celery
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 def controller_app(settings: Settings) -> Celery:
     """The application whose workers are controllers. Connects to nothing yet."""
     app = make_app(settings, "fixwurx_celery.controller")
-    every = settings.health_check_interval_sec
+    health_s = settings.health_check_interval_sec
+    sweep_s = min(health_s, MOST_BETWEEN_SWEEPS_S, settings.heartbeat_timeout_sec / 4)
     app.conf.update(
         task_queues=[Queue(CONTROL_QUEUE)],
         worker_concurrency=1,
@@ -40,7 +44,7 @@ def controller_app(settings: Settings) -> Celery:
         worker_consumer="fixwurx_celery.worker.app:NodeConsumer",
         beat_schedule={
             # A tick that was not taken within its own period is worthless: the next one is due.
-            "sweep": {"task": SWEEP, "schedule": every, "options": {"expires": every}},
+            "sweep": {"task": SWEEP, "schedule": sweep_s, "options": {"expires": sweep_s}},
         },
     )
     holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -49,14 +53,15 @@ def controller_app(settings: Settings) -> Celery:
 
     @app.task(name=SWEEP, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
     def sweep() -> None:
-        """Brings in order what time has changed, if nobody else does in this period."""
-        if store.claim_tick("sweep", holder, int(every * 1000)) is None:
-            return
+        """Brings in order what time has changed; and mends, if nobody else does in this period."""
         swept = store.sweep(SWEEP_AT_ONCE)
         doorbells.ring(swept.assignments)
         for node in swept.gone:
             log.warning("node %s was lost; its bugs go elsewhere", node)
-            doorbells.forget(node)
+        for node in swept.queues:
+            if doorbells.forget(node):
+                store.forget_queue(node)
+        doorbells.ring(health_check(store, holder, health_s) or [])
 
     return app
 

@@ -39,8 +39,8 @@ class Settings:
     broker_url: str = setting(
         "",
         "FIXWURX_BROKER_URL",
-        "Celery's broker, if it is not the store: any that Celery speaks; Redis is tested. "
-        "Behind Sentinel it is written as the store is.",
+        "Celery's broker, if it is not the store: any that Celery speaks; Redis and RabbitMQ are "
+        "tested. Behind Sentinel it is written as the store is.",
     )
     namespace: str = setting(
         "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."
@@ -281,6 +281,12 @@ class Settings:
         """Celery's broker: its own setting, else the store."""
         return self.broker_url or self.redis_url
 
+    @property
+    def alone_sec(self) -> float:
+        """How long a run may go on without the store's word: it must have ended before anyone can
+        have taken its node for lost, or its lease for over."""
+        return 0.8 * min(self.heartbeat_timeout_sec, self.lease_sec)
+
     def limits(self) -> dict[str, Any]:
         """What the scripts need to know of these settings; durations in ms."""
         return {
@@ -288,6 +294,7 @@ class Settings:
             "ring_after_ms": int(self.ring_after_sec * 1000),
             "lease_ms": int(self.lease_sec * 1000),
             "heartbeat_ttl_ms": int(self.heartbeat_timeout_sec * 1000),
+            "hang_up_ms": HANG_UP_MS,
             "starve_after_ms": int(self.starve_after_sec * 1000),
             "backoff_ms": int(self.backoff_sec * 1000),
             "max_attempts": self.max_attempts,
@@ -302,6 +309,8 @@ class Settings:
         }
 
 
+HANG_UP_MS: Final = 250
+"""How long a node whose connection dropped has to be back; it tries at once, and every 20 ms."""
 MAX_CLASSES: Final = 256
 """Waiting lines at once. Each costs a node that frees agents one look at its head."""
 KEEP_DURATIONS_MS: Final = 30 * 86_400_000

@@ -17,7 +17,7 @@ from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
 from fixwurx_celery.redis_client import WrongAddress
 from fixwurx_celery.settings import Settings, without_password
-from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store import ClusterStore, connect
 
 __all__ = [
     "ANSWER_S",
@@ -83,7 +83,7 @@ def reach(connection: Connection) -> None:
     settings = connection.settings
     url = without_password(settings.redis_url)
     trouble = f"no answer within {ANSWER_S:g} s"
-    probe = ClusterStore.from_settings(settings, socket_timeout=ANSWER_S)
+    probe = ClusterStore(connect(settings.redis_url, socket_timeout=ANSWER_S), settings)
     if retry := probe.client.get_retry():
         # The client tries a wrong password again and again, as if it were a broken connection.
         retry.update_retries(0)

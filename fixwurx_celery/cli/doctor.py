@@ -26,6 +26,7 @@ from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store.health import HEALTH_CHECK
 from fixwurx_celery.store.invariants import violations
 
 __all__ = ["doctor"]
@@ -125,7 +126,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
         answering = None if broker.level == "FAIL" else nodes_answering(settings)
         yield from about_nodes(snapshot, settings, answering)
         yield about_controller(
-            last_sweep_ms(store), snapshot.now_ms, settings.health_check_interval_sec
+            last_check_ms(store), snapshot.now_ms, settings.health_check_interval_sec
         )
         yield from about_waiting(snapshot, settings.max_waiting)
         yield from about_invariants(store)
@@ -178,9 +179,9 @@ def nodes_answering(settings: Settings) -> frozenset[str] | None:
         return None
 
 
-def last_sweep_ms(store: ClusterStore) -> int | None:
-    """When a controller last swept, by the store's clock; None when none did for long."""
-    at_ms = store.client.hget(f"{store.prefix}tick:sweep", "at_ms")
+def last_check_ms(store: ClusterStore) -> int | None:
+    """When somebody last checked the store's health, by its clock; None when none did for long."""
+    at_ms = store.client.hget(f"{store.prefix}tick:{HEALTH_CHECK}", "at_ms")
     return int(str(at_ms)) if at_ms else None
 
 

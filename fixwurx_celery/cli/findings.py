@@ -172,18 +172,18 @@ def about_clock(here_ms: float, there_ms: float) -> Finding:
 
 
 def about_controller(ticked_ms: int | None, now_ms: int, every_s: float) -> Finding:
-    """Whether somebody carries out the periodic sweep."""
-    what = "controller"
+    """Whether somebody carries out the periodic health check."""
+    what = "health check"
     advice = (
-        "start one with `celery -A fixwurx_celery.controller worker -B`; "
-        "failover goes on without it, for nodes sweep as well"
+        "nodes and controllers carry it out; start one, "
+        "with `celery -A fixwurx_celery.controller worker -B`"
     )
     if ticked_ms is None:
-        return warn(what, "none has been seen for a long time, if ever", advice)
+        return warn(what, "there was none for a long time, if ever", advice)
     silent_ms = now_ms - ticked_ms
     if silent_ms > 3000 * every_s + 1000:
-        return warn(what, f"its last sweep was {age(silent_ms)} ago", advice)
-    return ok(what, f"its last sweep was {age(silent_ms)} ago")
+        return warn(what, f"the last health check was {age(silent_ms)} ago", advice)
+    return ok(what, f"the last health check was {age(silent_ms)} ago")
 
 
 def about_nodes(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
-from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of
+from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of, other_id
 from fixwurx_celery.cli.progress import BugView, Progress, RunView
 from fixwurx_celery.cli.results import NO_VERDICT, Results
 from fixwurx_celery.cli.sources import Packed
@@ -27,6 +27,9 @@ __all__ = ["Following"]
 ENDS: Final = frozenset({"bug_finished", "bug_cancelled", "bug_escalated", "bug_released"})
 LOOK_AGAIN_S: Final = 5.0
 """However quiet the event log is, the records themselves are looked at this often."""
+LISTEN_EVERY_S: Final = 1.0
+LISTEN_TO: Final = 100
+"""Bugs, those that have run longest, of which is known when they last printed something."""
 EVENTS_WAIT_MS: Final = 200
 STORE_AWAY_S: Final = 120.0
 LIVE_IDS: Final = 100_000
@@ -49,6 +52,7 @@ class Following:
     failures: int = 0
     _after: str = "0-0"
     _looked_at: float = 0.0
+    _listened_at: float = 0.0
     _away_since: float | None = None
     _is_admitting: bool = True
 
@@ -65,7 +69,7 @@ class Following:
             record = known.get(bug.id)
             if record is not None and not is_same(record, bug):
                 # The id stands for another question there; this one gets a name of its own.
-                bug = replace(bug, id=f"{bug.id[:119]}-{each.input[:8]}")
+                bug = replace(bug, id=other_id(each))
             items.append(Item(packed=each, bug=bug))
         self.open = {item.bug.id: item for item in items}
         records = {record.id: record for record in store.bugs(list(self.open))}
@@ -150,6 +154,16 @@ class Following:
                 self._end(self.open[record.id], record)
             else:
                 self._see_live(record)
+        if now - self._listened_at > LISTEN_EVERY_S:
+            self._listened_at = now
+            self._listen(now)
+
+    def _listen(self, now: float) -> None:
+        """Finds out when the bugs that run last printed something."""
+        running = self.view.running
+        oldest = sorted(running, key=lambda bug_id: running[bug_id].began)[:LISTEN_TO]
+        for bug_id, silent_ms in self.connection.store.silences(oldest).items():
+            running[bug_id].printed = now - silent_ms / 1000
 
     def _see(self, event: Event) -> bool:
         """Takes the event in; whether its bug has come to an end."""

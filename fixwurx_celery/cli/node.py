@@ -6,7 +6,7 @@ import click
 
 from fixwurx_celery.cli.connection import cluster
 from fixwurx_celery.cli.names import known_node
-from fixwurx_celery.cli.options import examples, json_option
+from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table
 from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
 
@@ -83,24 +83,35 @@ def show(worker_id: str, as_json: bool) -> None:
     )
 
 
-@node.command(epilog=examples("node drain node1@host"))
+@node.command(epilog=examples("node drain node1@host", "node drain node1@host --grace 600"))
 @click.argument("worker_id", metavar="ID")
+@option(
+    "--grace", env="DRAIN_GRACE", type=click.FloatRange(min=0), metavar="SECONDS",
+    help="Time for the bugs that it runs; what still runs then goes elsewhere, uncharged. "
+    "[default: FIXWURX_DRAIN_TIMEOUT_SEC]",
+)  # fmt: skip
 @json_option
-def drain(worker_id: str, as_json: bool) -> None:
-    """Gives a node no more bugs; those it runs go on, those not started go elsewhere.
+def drain(worker_id: str, grace: float | None, as_json: bool) -> None:
+    """Gives a node no more bugs; those it runs go on for a while, those not started go elsewhere.
 
-    It stays in service until it is stopped. `node resume` undoes this.
+    It stays in service until it is stopped. `node resume` undoes this; a second `node drain` can
+    only shorten the grace time.
     """
     with cluster() as connection:
         name = known_node(connection.store.snapshot(), worker_id).worker_id
-        running, assignments = connection.store.drain(name)
+        grace_s = connection.settings.drain_timeout_sec if grace is None else grace
+        running, assignments = connection.store.drain(name, grace_s)
         connection.ring(assignments)
     if as_json:
         print_json({"worker_id": name, "state": str(WorkerState.STOPPING), "running": running})
     else:
         click.echo(
             f"{name} takes no more bugs; "
-            + (f"it still runs {running}" if running else "it runs none, and may be stopped")
+            + (
+                f"it still runs {running}, for at most {grace_s:g} s"
+                if running
+                else "it runs none, and may be stopped"
+            )
         )
 
 

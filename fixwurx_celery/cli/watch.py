@@ -32,6 +32,7 @@ RUNNING: Final = [
     Column(title="phase"),
     Column(title="node", is_flexible=True),
     Column(title="runs for", is_right=True),
+    Column(title="last output", is_right=True),
 ]
 
 
@@ -81,7 +82,8 @@ def print_events(store: ClusterStore) -> None:
     while True:
         for event in patiently(lambda: store.events(after, wait_ms=1000)):  # noqa: B023
             after = event.id
-            click.echo(told(event))
+            if is_news(event):
+                click.echo(told(event))
 
 
 def draw(store: ClusterStore, interval_s: float) -> None:
@@ -97,7 +99,8 @@ def draw(store: ClusterStore, interval_s: float) -> None:
                 snapshot = store.snapshot()
                 for event in store.events(after):
                     after = event.id
-                    happened.append(event)
+                    if is_news(event):
+                        happened.append(event)
                 lines = frame(snapshot, running(store, snapshot), happened, columns, rows)
                 answered_at = time.monotonic()
             except StoreUnavailable as error:
@@ -163,10 +166,7 @@ def frame(
         [line_told(line, snapshot.now_ms) for line in snapshot.lines],
         drawn(
             RUNNING,
-            [
-                (r.id, r.phase, r.worker_id, age(snapshot.now_ms - (r.started_ms or 0)))
-                for r in records
-            ],
+            [running_row(record, snapshot.now_ms) for record in records],
             columns,
         )
         if records
@@ -182,6 +182,12 @@ def frame(
         if part:
             lines += [*part, ""]
     return [line if columns is None or "\x1b" in line else line[:columns] for line in lines[:-1]]
+
+
+def running_row(record: BugRecord, now_ms: int) -> list[object]:
+    """The cells of a bug that runs."""
+    took_ms, silent_ms = now_ms - (record.started_ms or 0), record.silent_ms(now_ms)
+    return [record.id, record.phase, record.worker_id, age(took_ms), f"{age(silent_ms)} ago"]
 
 
 def shared(wanted: Sequence[int], room: int) -> list[int]:
@@ -204,11 +210,20 @@ def cut(part: list[str], size: int) -> list[str]:
 
 def line_told(line: Mapping[str, Any], now_ms: int) -> str:
     """A waiting line in words."""
-    agents, _, labels = str(line["class"]).partition("|")
     since = line.get("head_since_ms")
     waits = f", the first ({line['head']}) for {age(now_ms - int(since))}" if since else ""
-    needs = f"{agents} agents" + (f" and {labels}" if labels else "")
-    return f"{counted(int(line['waiting']))} in line for {needs}{waits}"
+    return f"{counted(int(line['waiting']))} in line for {needs(str(line['class']))}{waits}"
+
+
+def needs(bug_class: str) -> str:
+    """What bugs of the class need, or nodes of the profile have: `3 agents and gpu`."""
+    agents, _, labels = bug_class.partition("|")
+    return f"{agents} agents" + (f" and {labels}" if labels else "")
+
+
+def is_news(event: Event) -> bool:
+    """Whether anybody wants to read of it: that the clock ticked is no news."""
+    return event.action != "tick"
 
 
 def told(event: Event) -> str:
@@ -216,5 +231,20 @@ def told(event: Event) -> str:
     at = datetime.fromtimestamp(event.at_ms / 1000).astimezone()
     what = event.action.replace("_", " ")
     where = f" on {event.node}" if event.node else ""
-    detail = f": {event.detail}" if event.detail else ""
+    detail = f": {meaning}" if (meaning := in_words(event)) else ""
     return f"{at:%H:%M:%S}  {what} {event.bug}{where}{detail}".replace("  on", " on")
+
+
+def in_words(event: Event) -> str:
+    """The event's detail as it is said to people."""
+    match event.action:
+        case "bug_submitted" | "bug_retried" | "bug_reserved" | "node_kept":
+            return needs(event.detail)
+        case "bug_assigned":
+            return ""  # its class was told when it was submitted
+        case "bug_started":
+            return f"run {event.detail}"
+        case "node_registered":
+            return needs(event.detail.rpartition(" ")[2])
+        case _:
+            return event.detail

@@ -6,6 +6,7 @@ server cannot be reached within `socket_timeout` and a few retries.
 """
 
 import json
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +18,13 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
-from fixwurx_celery.redis_client import WrongAddress, open_client, primary_of
+from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
+    Beat,
     BugRecord,
     Event,
     Snapshot,
@@ -54,16 +57,19 @@ CHUNK_BYTES = 4 * 2**20
 
 SWEEP_AT_ONCE = 100
 
+MEND_AT_ONCE = 40_000
+"""Keys that one round of mending looks at: a tenth of a second of the server's time."""
 TOO_FEW_REPLICAS = (
     "the store refuses writes because too few replicas keep up with it (min-replicas-to-write); "
     "look at its replicas"
 )
 
 
-def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
+def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redis.Redis":
     """A client for this process. Connects lazily; make it after a fork, not before.
 
-    Scripts are idempotent, so the client may send one again after a reply that did not come.
+    A call takes at most `socket_timeout` (s) for each try, and a pause of up to a second between
+    them. Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
     return open_client(
@@ -74,7 +80,7 @@ def connect(url: str, *, socket_timeout: float = 5.0) -> "redis.Redis":
         socket_connect_timeout=socket_timeout,
         health_check_interval=10,
         **over_network,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5),
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
     )
 
 
@@ -101,6 +107,7 @@ class ClusterStore:
         self._url = settings.redis_url
         self._rng = rng or random.Random(os.urandom(8))  # noqa: S311 - balances, does not protect
         self._clock_ms = clock_ms
+        self._mending = ("bug", "0")
 
     @classmethod
     def from_settings(
@@ -108,10 +115,14 @@ class ClusterStore:
         settings: Settings,
         *,
         bell: Mapping[str, str] | None = None,
-        socket_timeout: float = 5.0,
+        is_patient: bool = True,
     ) -> "ClusterStore":
-        """The store that the settings name."""
-        client = connect(settings.redis_url, socket_timeout=socket_timeout)
+        """The store that the settings name. Those who do something else while it is away, and ask
+        again, are not patient: they have their answer, or StoreUnavailable, within seconds."""
+        if is_patient:
+            return cls(connect(settings.redis_url), settings, bell=bell)
+        timeout_s = min(2.0, settings.alone_sec / 4)
+        client = connect(settings.redis_url, socket_timeout=timeout_s, retries=1)
         return cls(client, settings, bell=bell)
 
     def close(self) -> None:
@@ -122,6 +133,10 @@ class ClusterStore:
     def primary(self) -> tuple[str, int] | None:
         """Where the primary was at the last call; None where no sentinels were asked."""
         return primary_of(self.client)
+
+    def follow(self) -> None:
+        """For who only listens: the next look goes to the primary, if that has moved."""
+        follow(self.client)
 
     # -- calling ---------------------------------------------------------------------------
 
@@ -250,13 +265,22 @@ class ClusterStore:
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def fail_attempt(
-        self, bug_id: str, node: str, incarnation: str, epoch: int, charge: str, reason: str
+        self,
+        bug_id: str,
+        node: str,
+        incarnation: str,
+        epoch: int,
+        charge: str,
+        reason: str,
+        *,
+        runner: str = "",
     ) -> tuple[str, list[Assignment]]:
-        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring."""
+        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring. With `runner` it is STALE also
+        when another run of this epoch has started."""
         reply = self._call(
             self._scripts["fail_attempt"],
-            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, charge=charge,
-            reason=reason, seed=self._seed(),
+            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
+            charge=charge, reason=reason, seed=self._seed(),
         )  # fmt: skip
         return str(reply[0]), assignments(reply[1:])
 
@@ -313,19 +337,19 @@ class ClusterStore:
         )  # fmt: skip
         return str(reply[1]) if reply[0] == "DUPLICATE" else assignments(reply[1:])
 
-    def heartbeat(self, node: str, incarnation: str, facts: Mapping[str, Any]) -> Sweep | None:
-        """What the node must do; None when the store does not know this life of it."""
+    def heartbeat(self, node: str, incarnation: str, facts: Mapping[str, Any]) -> Beat | None:
+        """What the node must know; None when the store does not know this life of it."""
         reply = self._call(
             self._scripts["heartbeat"], node=node, incarnation=incarnation, facts=json.dumps(facts)
         )
-        if reply[0] == "UNKNOWN":
-            return None
-        cut = 2 + int(reply[1])
-        return Sweep(cancelling=list(reply[2:cut]), assignments=assignments(reply[cut:]))
+        return None if reply[0] == "UNKNOWN" else Beat(int(reply[1]), assignments(reply[2:]))
 
-    def drain(self, node: str) -> tuple[int, list[Assignment]]:
-        """How many bugs the node still runs, and what to ring. Raises NodeUnknown."""
-        reply = self._call(self._scripts["drain"], node=node, seed=self._seed())
+    def drain(self, node: str, grace_s: float) -> tuple[int, list[Assignment]]:
+        """How many bugs the node still runs, and what to ring. Those that still run `grace_s` from
+        now go elsewhere then; drained again, the grace can only get shorter. Raises NodeUnknown."""
+        reply = self._call(
+            self._scripts["drain"], node=node, grace_ms=int(grace_s * 1000), seed=self._seed()
+        )
         if reply[0] == "UNKNOWN":
             raise NodeUnknown(node)
         return int(reply[1]), assignments(reply[2:])
@@ -344,11 +368,44 @@ class ClusterStore:
         )
         return assignments(reply[1:])
 
-    def sweep(self, most: int = SWEEP_AT_ONCE) -> Sweep:
-        """Nodes now gone, and what to ring. Bounded: at most `most` of each kind."""
-        reply = self._call(self._scripts["sweep"], most=most, seed=self._seed())
-        cut = 2 + int(reply[1])
-        return Sweep(gone=list(reply[2:cut]), assignments=assignments(reply[cut:]))
+    def sweep(self, most: int = SWEEP_AT_ONCE, *, node: str = "", incarnation: str = "") -> Sweep:
+        """Nodes now gone, queues to delete, and what to ring. Bounded: at most `most` of each kind.
+
+        A node that sweeps says who it is: that it calls shows that it lives.
+        """
+        _, live, *rest = self._call(
+            self._scripts["sweep"], node=node, incarnation=incarnation, most=most,
+            seed=self._seed(),
+        )  # fmt: skip
+        gone, rest = _counted(rest)
+        queues, rest = _counted(rest)
+        return Sweep(int(live), gone, queues, assignments(rest))
+
+    def forget_queue(self, node: str) -> None:
+        """Notes that the queue of a node that went is deleted; until then sweeps ask for it."""
+        self._call(self._scripts["forget_queue"], node=node)
+
+    def mend(self, most: int = MEND_AT_ONCE) -> tuple[int, list[Assignment]]:
+        """How many things were not where the records say, and what to ring.
+
+        Looks at all records, a thousand keys a call, as far as `most` keys go: the next call of
+        this object goes on from there.
+        """
+        mended, to_ring = 0, []
+        for _ in range(0, most, CHUNK):
+            kind, cursor = self._mending
+            _, cursor, count, *rest = self._call(
+                self._scripts["mend"], kind=kind, cursor=cursor, most=CHUNK, seed=self._seed()
+            )
+            mended += int(count)
+            to_ring += assignments(rest)
+            if cursor == "0":
+                self._mending = ("node" if kind == "bug" else "bug", "0")
+                if kind == "node":
+                    break
+            else:
+                self._mending = (kind, str(cursor))
+        return mended, to_ring
 
     def set_strategy(self, strategy: BalancingStrategy) -> BalancingStrategy:
         """The strategy before."""
@@ -361,6 +418,11 @@ class ClusterStore:
             self._scripts["claim_tick"], name=name, holder=holder, period_ms=period_ms
         )
         return int(reply[1]) if reply[0] == "CLAIMED" else None
+
+    def end_tick(self, name: str, term: int) -> bool:
+        """Notes that the tick was carried out; False when somebody else has claimed it since. One
+        that is not ended within a second is claimed again by the next caller."""
+        return str(self._call(self._scripts["end_tick"], name=name, term=term)[0]) == "ENDED"
 
     # -- reads -----------------------------------------------------------------------------
 
@@ -417,6 +479,21 @@ class ClusterStore:
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
+    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
+        """For how many ms each of those that run has printed nothing; one light round trip."""
+        with self.reaching():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.time()
+            for bug_id in bug_ids:
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+            (seconds, microseconds), *replies = pipe.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        return {
+            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
+            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
+            if state == BugState.RUNNING
+        }
+
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""
         with self.reaching():
@@ -446,19 +523,24 @@ class ClusterStore:
         entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
         return [Event(id=entry_id, **fields) for entry_id, fields in entries]
 
-    def orders(self, node: str, incarnation: str) -> "redis.client.PubSub":
-        """A subscription to what this life of the node is told; its being there says it lives."""
+    def listen(self, node: str, incarnation: str) -> "redis.client.PubSub":
+        """A subscription to the channel of this life of the node, on which nothing is ever said:
+        that it is there says that the node lives."""
         with self.reaching():
-            listening: redis.client.PubSub = self.client.pubsub(  # type: ignore[no-untyped-call]
-                ignore_subscribe_messages=True
-            )
-            listening.subscribe(f"{self.prefix}orders:{node}:{incarnation}")
+            listening: redis.client.PubSub = self.client.pubsub()  # type: ignore[no-untyped-call]
+            listening.subscribe(f"{self.prefix}life:{node}:{incarnation}")
         return listening
 
     def ping(self) -> Mapping[str, Any]:
         """The server's own words about itself (INFO)."""
         with self.reaching():
             return self.client.info()
+
+
+def _counted(flat: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A list that follows its own length, and the rest."""
+    cut = 1 + int(flat[0])
+    return list(flat[1:cut]), list(flat[cut:])
 
 
 def _entry(bug: Bug) -> str:
@@ -470,14 +552,17 @@ def _entry(bug: Bug) -> str:
         "timeout_s": bug.timeout_s,
         "payload": bug.payload,
     }
+    if bug.limits:
+        spec["limits"] = dict(bug.limits)
     try:
         written = json.dumps(spec, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise type(error)(f"the payload of bug {bug.id} is no JSON: {error}") from error
     # The spec goes in as text, so that Lua never reads and rewrites what is in it.
-    return json.dumps(
-        [bug.id, bug.bug_class, bug.priority, expected_ms, written], separators=(",", ":")
-    )
+    entry = [bug.id, bug.bug_class, bug.priority, expected_ms, written]
+    if (wait_limit_s := bug.limits.get(BugClock.WAITING)) is not None:
+        entry.append(math.ceil(wait_limit_s * 1000))
+    return json.dumps(entry, separators=(",", ":"))
 
 
 def _chunks(entries: Sequence[str]) -> Iterator[list[str]]:

@@ -2,7 +2,8 @@
 
 1. Of each node: 0 ≤ free ≤ total, and total - free is what the bugs that it holds need.
 2. A bug is in exactly one place: in line (or backing off), on one node, or finished.
-3. Epochs of a bug only rise, and it ends once for each time that it was submitted or retried.
+3. The event log tells a lawful history (history.py): one end for each submission, never two
+   runners, agents within totals at every instant.
 4. No bug that was taken is absent.
 5. No bug waits while a node in service has room for its class, unless the node is kept for another
    class, or left out as sick.
@@ -18,13 +19,15 @@ from itertools import islice
 from typing import Any
 
 from fixwurx_celery.store.cluster_store import ClusterStore
-from fixwurx_celery.store.history import history_violations
+from fixwurx_celery.store.event_log import log_violations
 from fixwurx_celery.store.keys import key_of
 from fixwurx_celery.store.records import bug_of
 
 __all__ = ["violations"]
 
-BUG_FIELDS = ("state", "class", "node", "incarnation", "rank", "seat", "outcome", "epoch")
+BUG_FIELDS = (
+    "state", "class", "node", "incarnation", "rank", "seat", "outcome", "epoch", "wait_limit_ms",
+)  # fmt: skip
 NODE_FIELDS = ("state", "profile", "free", "bugs", "kept_for", "shelf", "incarnation")
 CHUNK = 200
 TRIES = 5
@@ -54,7 +57,7 @@ def _look(store: ClusterStore, most: int) -> list[str]:
             *audit.of_each(audit.nodes, audit.node),
             *audit.of_each(sorted(audit.bugs), audit.bug),
             *audit.idle(),
-            *history_violations(store, most),
+            *log_violations(store, most),
         ]
 
 
@@ -98,7 +101,7 @@ class Audit:
         names |= set(self._members("nodes")) | set(self._members("gone"))
         lines |= set(self.client.smembers(self.prefix + "lines"))
         self.nodes, self.lines = sorted(names), sorted(lines)
-        for index in ("outbox", "leases", "delayed", "finished"):
+        for index in ("outbox", "leases", "delayed", "patience", "finished"):
             self.bugs.update(self._members(index))
         for line in self.lines:
             self.bugs.update(bug_of(seat) for seat in self._members(f"line:{line}"))
@@ -214,13 +217,14 @@ class Audit:
         key = f"bug:{name}"
         known = self.client.hmget(f"{self.prefix}{key}", "class", "seat", "node")
         bug_class, seat, node = known
-        fields, rank, due, bell, lease, ended, agents, owner = self._at_once(
+        fields, rank, due, bell, lease, ended, patience, agents, owner = self._at_once(
             ("HMGET", key, *BUG_FIELDS),
             ("ZSCORE", f"line:{bug_class}", seat or ""),
             ("ZSCORE", "delayed", name),
             ("ZSCORE", "outbox", name),
             ("ZSCORE", "leases", name),
             ("ZSCORE", "finished", name),
+            ("ZSCORE", "patience", name),
             ("HGET", f"held:{node}", name),
             ("HMGET", f"node:{node}", "incarnation", "state"),
         )
@@ -236,6 +240,7 @@ class Audit:
             if where is not None
         }  # fmt: skip
         if not record:
+            places |= {"patience"} if patience is not None else set()
             return self._without_record(name, places)
         state = record.get("state", "")
         allowed: dict[str, tuple[set[str], ...]] = {
@@ -247,6 +252,9 @@ class Audit:
         wrong = []
         if places not in allowed.get(state, ({"finished"},)):
             wrong.append(f"is {state}, and is in {', '.join(sorted(places)) or 'no place'}")
+        is_limited = state in ("PENDING", "ASSIGNED") and "wait_limit_ms" in record
+        if (patience is not None) != is_limited:
+            wrong.append(f"is {state}, and its waiting {'does not end' if is_limited else 'ends'}")
         if rank is not None and int(rank) != int(record["rank"]):
             wrong.append(f"has rank {record['rank']}, and stands in line as {int(rank)}")
         if agents is not None and agents != record["class"].partition("|")[0]:

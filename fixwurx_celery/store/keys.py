@@ -43,8 +43,10 @@ KEYS = (
         "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in line "
         "(`rank`, `seat`), whose it is (`node`, `incarnation`, `epoch`, `runner`), how far it is "
         "(`phase`, `checkpoint`, `runs`, `cancelling`, `logged`), what it cost (`attempts`, "
-        "`losses`, `history`), how it ended (`outcome`), and when (`waiting_ms`, `assigned_ms`, "
-        "`started_ms`, `finished_ms`)",
+        "`losses`, `history`), how it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, "
+        "`started_ms`, `printed_ms`, `finished_ms`), and its clocks: what each has counted "
+        "(`waited_ms`, `setup_ms`, `run_ms`, `verify_ms`), since when the one of its run counts "
+        "(`since_ms`), and how long it may wait (`wait_limit_ms`, where that is limited)",
         "when it is released, or FIXWURX_KEEP_FINISHED_SEC after it ended, by a sweep",
     ),
     Key(
@@ -53,7 +55,8 @@ KEYS = (
         "hash",
         "the node's record: `state`, `incarnation`, `profile`, `free`, `bugs`, `used`, `shelf`, "
         "`kept_for`, `health` and `health_at`, `probe_at`, `response_s`, `heartbeat_ms`, "
-        "`registered_ms`, and what is only shown: `facts`, `load`",
+        "`registered_ms`, `drain_until_ms`, `deaf` (bugs given to it and not started since it last "
+        "started one), and what is only shown: `facts`, `load`",
         "an hour after the node went, by a sweep",
     ),
     Key(
@@ -106,7 +109,7 @@ KEYS = (
         "tick_key",
         "tick:<name>",
         "hash",
-        "`holder`, `term` and `at_ms` of the last tick of this name",
+        "`holder`, `term` and `at_ms` of the last tick of this name, and whether it `ended`",
         "expires a hundred periods later",
         expires=True,
     ),
@@ -116,6 +119,43 @@ KEYS = (
         "sorted set",
         "nodes in service, by when they are taken for lost",
         "with its last node",
+    ),
+    Key(
+        "HEARD",
+        "heard",
+        "hash",
+        "node → incarnation, for the nodes that were seen to listen on their life's channel since "
+        "the server started: when nobody listens there any more, the node is lost",
+        "each with its node; all when the server restarts",
+    ),
+    Key(
+        "UNHEARD",
+        "unheard",
+        "sorted set",
+        "nodes whose connection dropped, by when that was noticed",
+        "each when it is back, or lost a quarter of a second later",
+    ),
+    Key(
+        "DRAINING",
+        "draining",
+        "sorted set",
+        "draining nodes, by when what they still run goes elsewhere",
+        "each when that time has come, or it serves again, or goes",
+    ),
+    Key(
+        "QUEUES",
+        "queues",
+        "sorted set",
+        "nodes that went and whose queue is still at the broker, by when to delete it (again)",
+        "each when somebody says that it is deleted, or the node is back",
+    ),
+    Key(
+        "SERVER",
+        "server",
+        "hash",
+        "the server's `run_id` at the last sweep, and when that was (`swept_ms`): silence of nodes "
+        "counts only while somebody could hear them",
+        "stays",
     ),
     Key(
         "GONE",
@@ -168,6 +208,13 @@ KEYS = (
         "each when it is due, by a sweep",
     ),
     Key(
+        "PATIENCE",
+        "patience",
+        "sorted set",
+        "bugs with a waiting limit that are in line, back off or are assigned, by when it is over",
+        "each when it starts, or ends; when it is due, by a sweep",
+    ),
+    Key(
         "FINISHED",
         "finished",
         "sorted set",
@@ -210,8 +257,8 @@ Every key begins with `{{<namespace>}}:` (FIXWURX_NAMESPACE, `fixwurx` by defaul
 it the hash tag, so that all keys of one cluster lie in one slot. Only scripts write them. Artifacts
 that are kept in the store (`artifact:<sha256>`, strings that expire) are not part of the state.
 
-A node's life also has a channel, `orders:<node>:<incarnation>`: it is told there what to stop, and
-that somebody listens says that it lives.
+A node's life also has a channel, `life:<node>:<incarnation>`. Nothing is ever said there: that
+somebody listens says that the node lives.
 
 | key | type | holds | goes |
 |---|---|---|---|

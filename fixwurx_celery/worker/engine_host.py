@@ -30,10 +30,11 @@ __all__ = ["fork_host", "load_factory"]
 
 IDLE_S: Final = 10.0
 """Without work for this long the host ends: an idle node should cost what an idle worker costs."""
+PHASE_OF_NONE: Final = "RUN"
+"""Shown of an engine that has no phases: all its ticks are the run's, none is set-up."""
 CHECKPOINT_EVERY_S: Final = 2.0
 MOST_CHECKPOINT: Final = 64 * 1024
 MOST_OUTCOME: Final = 256 * 1024
-MOST_PATCH_INLINE: Final = 48 * 1024
 
 
 def load_factory(name: str) -> Callable[..., Any]:
@@ -125,7 +126,7 @@ def _serve(settings: Settings, connection: Connection) -> NoReturn:
                 id=job["id"], agents=job["agents"], payload=job["payload"], artifacts=artifacts
             )
             outcome = _run(factory, bug, Path(job["workspace"]), job["checkpoint"], connection)
-            outcome = _bounded(outcome, artifacts.put)
+            check_size(outcome)
         except Exception as error:
             traceback.print_exc()
             outcome = {"outcome": "ERROR", "reason": f"{type(error).__name__}: {error}"[:2000]}
@@ -144,11 +145,12 @@ def _run(
     connection: Connection,
 ) -> Any:
     engine = factory(bug, workspace, checkpoint)
-    phase, kept_at = None, time.monotonic()
+    phase, kept_at = _phase_of(engine), float("-inf")
+    _send(connection, {"phase": phase})
     while not engine.all_done():
         engine.execute_tick()
         now = time.monotonic()
-        reached = str(getattr(engine, "phase", "") or "")
+        reached = _phase_of(engine)
         if engine.all_done() or (reached == phase and now - kept_at < CHECKPOINT_EVERY_S):
             continue
         message: dict[str, Any] = {"phase": reached}
@@ -163,16 +165,16 @@ def _run(
     return getattr(engine, "outcome", None)
 
 
-def _bounded(outcome: Any, put: Callable[[bytes], str]) -> Any:
-    """The outcome with a large patch put aside. Raises ValueError above 256 KiB of JSON."""
-    if isinstance(outcome, Mapping) and isinstance(outcome.get("patch"), str):
-        patch = outcome["patch"].encode()
-        if len(patch) > MOST_PATCH_INLINE:
-            outcome = {**outcome, "patch": None, "patch_artifact": put(patch)}
-    size = len(json.dumps(outcome))
+def _phase_of(engine: Any) -> str:
+    return str(getattr(engine, "phase", "") or PHASE_OF_NONE)
+
+
+def check_size(outcome: Any) -> None:
+    """Raises ValueError above 256 KiB of JSON, not counting a patch: large ones are put aside."""
+    is_plain = not isinstance(outcome, Mapping)
+    size = len(json.dumps(outcome if is_plain else {**outcome, "patch": None}))
     if size > MOST_OUTCOME:
         raise ValueError(f"the engine's outcome is {size} bytes of JSON; at most {MOST_OUTCOME}")
-    return outcome
 
 
 def _send(connection: Connection, message: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ import contextlib
 import logging
 import mmap
 import os
-import queue
 import socket
 import subprocess
 import sys
@@ -21,27 +20,41 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.broker import Doorbells, doorbell
-from fixwurx_celery.domain.bugs import class_name
-from fixwurx_celery.errors import FixwurxError, StoreUnavailable
+from fixwurx_celery.domain.bugs import Assignment, class_name
+from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store.health import health_check
 from fixwurx_celery.worker import warden
+from fixwurx_celery.worker.endings import Ending, Spool
+from fixwurx_celery.worker.presence import Presence
 from fixwurx_celery.worker.processes import (
     end_descendants,
     identity,
     inherit_orphans,
     is_alive,
+    is_running,
 )
+from fixwurx_celery.worker.recycling import Canary, begin_anew
+from fixwurx_celery.worker.ringer import Ringer
+from fixwurx_celery.worker.stopping import Stage, Stopping, see_to_end
 
 __all__ = ["DuplicateNode", "Node"]
 
 SWEEP_AT_ONCE: Final = 20
+AGAIN_AFTER_S: Final = 0.1
+HEARD_WITHIN_S: Final = 2.0
+
+STORE_MOVES_AFTER_S: Final = 2.0
+"""Runners look every second whether their bugs must move; so long the store leaves it to them."""
 
 log = logging.getLogger(__name__)
 
@@ -91,14 +104,20 @@ class Node:
         self.worker_id = ""
         self.run_dir = Path()
         self.pool_pids: Callable[[], list[int]] = list
+        self.spool = Spool(Path())
         self.primary: Callable[[], tuple[str, int] | None] = lambda: None
         self._profile = class_name(settings.total_agents, settings.capabilities)
-        self._losses: queue.SimpleQueue[Loss] = queue.SimpleQueue()
-        self._leaving = threading.Event()
+        self._losses: deque[Loss] = deque()
+        self.stopping = Stopping()
         self._left = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._warden: subprocess.Popen[bytes] | None = None
+        self._stage_ordered = Stage.IN_SERVICE
+        self._moves_at = 0.0
+        self._has_retired = False
+        self._canary = Canary()
+        self._recycle_by: float | None = None
 
     # -- called by the worker's main thread ------------------------------------------------
 
@@ -111,6 +130,7 @@ class Node:
         )  # fmt: skip
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clear_after_the_dead(base)
+        self.spool = Spool(base / f"spool-{self._settings.namespace}")
         self.run_dir = Path(tempfile.mkdtemp(prefix="node-", dir=base))
         (self.run_dir / "main").write_text(identity(os.getpid()) or "")
         inherit_orphans()
@@ -123,19 +143,36 @@ class Node:
     def enter(self) -> None:
         """Registers and starts beating. Raises DuplicateNode when the name is taken.
 
-        The connection of a node that was killed may look alive until its timeout: so long is tried.
+        A node of this name that froze may look alive until its heartbeats are overdue: so long is
+        tried. What an earlier life left in the spool is delivered first, for once this life is
+        registered, the store takes nothing from that one any more.
         """
-        store = ClusterStore.from_settings(self._settings, bell=doorbell(self._settings))
+        store = self._store()
         if self._settings.broker == self._settings.redis_url:
             self.primary = lambda: store.primary
+        presence = Presence(self._store(), self.worker_id, self.incarnation)
+        presence.wait_until_heard(HEARD_WITHIN_S)
+        self._deliver_spool(store)
+        ringer = Ringer(self._doorbells_of(), self._store())
         deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
-        while not self._register(store):
+        while not self._register(store, ringer):
             if time.monotonic() > deadline:
+                presence.close()
+                ringer.close()
                 store.close()
                 raise DuplicateNode(self.worker_id)
             time.sleep(0.5)
-        self._thread = threading.Thread(target=self._live, args=(store,), name="heart", daemon=True)
+        self._thread = threading.Thread(
+            target=self._live, args=(store, presence, ringer), name="heart", daemon=True
+        )
         self._thread.start()
+        threading.Thread(
+            target=see_to_end,
+            args=(self.stopping, self._settings.drain_timeout_sec),
+            kwargs={"wake": self._wake.set, "pool_pids": self.pool_pids, "leave": self.leave},
+            name="end",
+            daemon=True,
+        ).start()
         log.info(
             "node %s is ready: %s agents, capabilities %s",
             self.worker_id,
@@ -145,130 +182,216 @@ class Node:
 
     def drain(self) -> None:
         """Takes no more bugs; the pool ends its own, at most for the grace time."""
-        if not self._leaving.is_set():
-            self._leaving.set()
-            self._wake.set()
+        self.stopping.rise_to(Stage.DRAINING)
 
-    def leave(self) -> None:
-        """Deregisters, once the pool is empty."""
+    def leave(self, within_s: float = 15) -> None:
+        """Deregisters, once the pool is empty. What the store does not take now is kept."""
         self.drain()
         self._left.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=15)
+        if self._thread is None:
+            return
+        self._thread.join(within_s)
+        self._keep_losses()
+        if not self._has_retired:
+            self.spool.keep_life(self.worker_id, self.incarnation())
+
+    def took_a_message(self) -> None:
+        """The worker's consumer works."""
+        self._canary.received()
 
     def lost_process(self, bug_id: str, epoch: int, reason: str, charge: str = "attempts") -> None:
-        """A pool process ended under this bug: its descendants are ended, the bug is given back."""
-        self._losses.put(Loss(bug_id, epoch, reason, charge))
+        """A pool process ended under this bug: its descendants are ended, the bug is given back.
+
+        Nobody pays when the node stops: the process may have ended because of that.
+        """
+        if self.stopping.stage:
+            charge = ""
+        self._losses.append(Loss(bug_id, epoch, reason, charge))
         self._wake.set()
 
     # -- the heart -------------------------------------------------------------------------
 
-    def _live(self, store: ClusterStore) -> None:
-        doorbells = self._doorbells_of()
-        orders = None
-        drain_until = float("inf")
+    def _live(self, store: ClusterStore, presence: Presence, ringer: Ringer) -> None:
+        every_s = self._settings.heartbeat_interval_sec
+        beat_at = sweep_at = health_at = 0.0
+        health_at = time.monotonic() + self._settings.health_check_interval_sec
         while not self._left.is_set():
-            began = time.monotonic()
+            now = time.monotonic()
             try:
-                orders = orders or store.orders(self.worker_id, self.incarnation())
-                self._give_back_losses(store, doorbells)
-                if self._leaving.is_set():
-                    if drain_until == float("inf"):
-                        running, assignments = store.drain(self.worker_id)
-                        doorbells.ring(assignments)
-                        drain_until = began + self._settings.drain_timeout_sec
-                        log.info("node %s drains: %d bugs still run", self.worker_id, running)
-                    elif began > drain_until:
-                        self._move_all(store, doorbells)
-                        drain_until = began + self._settings.drain_timeout_sec
-                if not self._beat(store, doorbells):
-                    orders.close()
-                    orders = None
-                while orders is not None and orders.get_message(timeout=0):
-                    pass
+                self._give_back_losses(store, ringer)
+                if self.stopping.stage > self._stage_ordered or (
+                    self.stopping.stage and now >= beat_at
+                ):
+                    self._order_drain(store, ringer)
+                if now >= beat_at:
+                    self._beat(store, ringer)
+                    beat_at = now + every_s
+                if now >= sweep_at:
+                    live_nodes = self._sweep(store, ringer)
+                    sweep_at = now + sweep_every_s(live_nodes, every_s)
+                if now >= health_at:
+                    self._mend(store, ringer)
+                    health_at = now + self._settings.health_check_interval_sec
             except StoreUnavailable as error:
                 log.warning("node %s has no heartbeat: %s", self.worker_id, error)
-                orders = None
+                beat_at = sweep_at = now + AGAIN_AFTER_S
             except Exception:  # the heart must not stop: whatever it was, it is tried again
                 log.exception("node %s: unexpected trouble in its heartbeat", self.worker_id)
-                orders = None
-            self._wake.wait(
-                max(0.0, began + self._settings.heartbeat_interval_sec - time.monotonic())
-            )
+                beat_at = sweep_at = now + every_s
+            self._wake.wait(max(0.0, min(beat_at, sweep_at) - time.monotonic()))
             self._wake.clear()
-        self._retire(store, doorbells)
-        doorbells.close()
+        self._retire(store, ringer)
+        presence.close()
+        ringer.close()
         store.close()
 
-    def _beat(self, store: ClusterStore, doorbells: Doorbells) -> bool:
-        """One heartbeat, and a sweep of what others left; False when a new life began."""
+    def _store(self) -> ClusterStore:
+        # An answer that got lost is asked for again before the silence costs this node its life.
+        return ClusterStore.from_settings(
+            self._settings, bell=doorbell(self._settings), is_patient=False
+        )
+
+    def _beat(self, store: ClusterStore, ringer: Ringer) -> None:
+        """One heartbeat; a new life, when the store has taken this one for lost."""
+        self._deliver_spool(store, ringer)
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
-        if told is None:
-            if self._leaving.is_set():
-                return True
+        if told is not None:
+            ringer.ring(told.assignments)
+            if self.stopping.stage:
+                return
+            if self._recycle_by is not None:
+                self._recycle(store, ringer)
+            elif told.unstarted:
+                self._look_at_consumer(ringer)
+        elif not self.stopping.stage:
             log.warning(
                 "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
             )
             self._end_all_engines()
             self.incarnation.renew()
-            if not self._register(store):
+            if not self._register(store, ringer):
                 log.error("node %s cannot join again: its name is taken", self.worker_id)
-            return False
-        doorbells.ring(told.assignments)
-        swept = store.sweep(SWEEP_AT_ONCE)
-        doorbells.ring(swept.assignments)
+
+    def _sweep(self, store: ClusterStore, ringer: Ringer) -> int:
+        """Brings in order what others left; the number of nodes in service."""
+        swept = store.sweep(SWEEP_AT_ONCE, node=self.worker_id, incarnation=self.incarnation())
+        ringer.ring(swept.assignments)
         for gone in swept.gone:
             log.warning("node %s was lost; its bugs go elsewhere", gone)
-            doorbells.forget(gone)
-        return True
+        for worker_id in swept.queues:
+            ringer.delete_queue(worker_id)
+        return swept.live_nodes
 
-    def _register(self, store: ClusterStore) -> bool:
+    def _look_at_consumer(self, ringer: Ringer) -> None:
+        """Bugs that were given to this node were not started: it rings itself, to learn why."""
+        if self._canary.is_lost():
+            log.error(
+                "node %s beats and takes nothing from its queue: it drains, and begins anew",
+                self.worker_id,
+            )
+            self._recycle_by = time.monotonic() + self._settings.drain_timeout_sec
+        else:
+            self._canary.ring(lambda rung: ringer.ring_canary(self.worker_id, rung))
+
+    def _recycle(self, store: ClusterStore, ringer: Ringer) -> None:
+        """Begins anew once nothing runs here any more, or the grace time is over."""
+        running, assignments = store.drain(self.worker_id, self._settings.drain_timeout_sec)
+        ringer.ring(assignments)
+        if running and time.monotonic() < (self._recycle_by or 0.0):
+            return
+        ringer.ring(store.retire(self.worker_id, self.incarnation()))
+        ringer.close()
+        begin_anew(self.run_dir)
+
+    def _mend(self, store: ClusterStore, ringer: Ringer) -> None:
+        """The health check, if nobody else carries it out in this period."""
+        holder = f"{self.worker_id}:{self.incarnation()}"
+        ringer.ring(health_check(store, holder, self._settings.health_check_interval_sec) or [])
+
+    def _register(self, store: ClusterStore, ringer: Ringer) -> bool:
         answer = store.register(self.worker_id, self.incarnation(), self._profile, facts())
         if isinstance(answer, str):
             return False
-        bells = self._doorbells_of()
-        bells.ring(answer)
-        bells.close()
+        ringer.ring(answer)
         return True
 
-    def _give_back_losses(self, store: ClusterStore, doorbells: Doorbells) -> None:
-        while True:
-            try:
-                loss = self._losses.get_nowait()
-            except queue.Empty:
-                return
+    def _order_drain(self, store: ClusterStore, ringer: Ringer) -> None:
+        """Says that this node drains. At every beat: neither a `node resume` nor a store that lost
+        its last second may bring it back."""
+        stage = self.stopping.stage
+        if self._stage_ordered is Stage.IN_SERVICE:
+            self._moves_at = time.monotonic() + self._settings.drain_timeout_sec
+        if stage is Stage.HURRYING:
+            self._moves_at = min(self._moves_at, time.monotonic())
+        grace_s = max(0.0, self._moves_at - time.monotonic())
+        try:
+            running, assignments = store.drain(self.worker_id, grace_s + STORE_MOVES_AFTER_S)
+        except NodeUnknown:  # taken for lost meanwhile, and its bugs with it
+            running, assignments = 0, []
+        ringer.ring(assignments)
+        if stage > self._stage_ordered and (running or stage is Stage.DRAINING):
+            ends = "move now" if stage is Stage.HURRYING else f"may run for {grace_s:.0f} s"
+            what = f"{running} bugs run, and {ends}" if running else "no bug runs"
+            log.info("node %s drains: %s", self.worker_id, what)
+        self._stage_ordered = stage
+        if not running:  # nothing to wait for
+            self.stopping.rise_to(Stage.HURRYING)
+
+    def _give_back_losses(self, store: ClusterStore, ringer: Ringer) -> None:
+        while self._losses:
+            self._deliver_spool(store, ringer)  # how the run had ended before its process did
+            loss = self._losses[0]
             if not end_descendants(spare=[self._warden.pid] if self._warden else []):
                 log.error("processes of bug %s outlived SIGKILL", loss.bug_id)
-            try:
-                _, assignments = store.fail_attempt(
-                    loss.bug_id,
-                    self.worker_id,
-                    self.incarnation(),
-                    loss.epoch,
-                    loss.charge,
-                    loss.reason,
+            _, assignments = store.fail_attempt(
+                loss.bug_id,
+                self.worker_id,
+                self.incarnation(),
+                loss.epoch,
+                loss.charge,
+                loss.reason,
+            )
+            self._losses.popleft()
+            ringer.ring(assignments)
+
+    def _keep_losses(self) -> None:
+        """Writes down what the store was not told of; the next node on this host tells it."""
+        for loss in list(self._losses):
+            self.spool.keep(
+                Ending(
+                    bug_id=loss.bug_id,
+                    node=self.worker_id,
+                    incarnation=self.incarnation(),
+                    epoch=loss.epoch,
+                    runner="",
+                    charge=loss.charge,
+                    reason=loss.reason,
                 )
-            except StoreUnavailable:
-                self._losses.put(loss)
-                raise
-            doorbells.ring(assignments)
+            )
 
-    def _move_all(self, store: ClusterStore, doorbells: Doorbells) -> None:
-        """The grace time is over: what still runs here goes elsewhere, uncharged. Its runners find
-        out at their next report, and end their engines."""
-        for node in store.snapshot().nodes:
-            if node.worker_id == self.worker_id:
-                for record in store.bugs(list(node.bugs)):
-                    _, assignments = store.fail_attempt(
-                        record.id, self.worker_id, self.incarnation(), record.epoch, "", "node ends"
-                    )
-                    doorbells.ring(assignments)
-
-    def _retire(self, store: ClusterStore, doorbells: Doorbells) -> None:
+    def _deliver_spool(self, store: ClusterStore, ringer: Ringer | None = None) -> None:
+        """Tells the store how runs, and lives of this host's nodes, ended while it was away."""
+        told: list[Assignment] = []
         try:
-            doorbells.ring(store.retire(self.worker_id, self.incarnation()))
-            doorbells.forget(self.worker_id)
+            for ending, status, assignments in self.spool.deliver_all(
+                store, lambda: open_artifacts(self._settings, is_patient=False)
+            ):
+                log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
+                told += assignments
+            for node, assignments in self.spool.retire_all(store):
+                log.info("node %s had ended while the store was away", node)
+                told += assignments
+        except StoreUnavailable as error:
+            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+        if ringer is not None:
+            ringer.ring(told)
+
+    def _retire(self, store: ClusterStore, ringer: Ringer) -> None:
+        try:
+            ringer.ring(store.retire(self.worker_id, self.incarnation()))
+            self._has_retired = True
+            ringer.delete_queue(self.worker_id)
         except StoreUnavailable as error:
             log.warning("node %s could not deregister: %s", self.worker_id, error)
 
@@ -279,7 +402,11 @@ class Node:
                 os.kill(pid, 9)
 
     def _load(self) -> Mapping[str, Any]:
-        return {"pool_processes": len(self.pool_pids()), "load_average": os.getloadavg()[0]}
+        return {
+            "pool_processes": sum(is_running(pid) for pid in self.pool_pids()),
+            "spooled_endings": len(self.spool),
+            "load_average": os.getloadavg()[0],
+        }
 
     def _clear_after_the_dead(self, base: Path) -> None:
         """Ends and removes what nodes of this host left that were killed with their wardens."""
@@ -291,6 +418,12 @@ class Node:
             if main and not is_alive(main):
                 log.warning("ending what a dead node left in %s", folder)
                 warden.clear(str(folder))
+
+
+def sweep_every_s(live_nodes: int, heartbeat_s: float) -> float:
+    """How long a node waits between sweeps: all nodes together sweep some twenty times a second,
+    however many there are; none more often than ten times, nor less often than it beats."""
+    return min(max(0.1, 0.05 * live_nodes), heartbeat_s)
 
 
 def facts() -> dict[str, Any]:

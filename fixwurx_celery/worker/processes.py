@@ -4,6 +4,7 @@ Linux only: a process that is a *subreaper* inherits every orphan among its desc
 "it has no children" means "nothing below it is alive".
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -14,11 +15,13 @@ from typing import Final
 
 __all__ = [
     "die_with_parent",
+    "end_all_children",
     "end_descendants",
     "has_children",
     "identity",
     "inherit_orphans",
     "is_alive",
+    "is_running",
     "is_stopped",
 ]
 
@@ -82,6 +85,24 @@ def has_children() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] != "Z"
+
+
+def end_all_children(timeout_s: float = 5.0) -> bool:
+    """Kills and reaps every child, and what thereby becomes one; whether none is left."""
+    me, deadline = str(os.getpid()), time.monotonic() + timeout_s
+    while has_children() and time.monotonic() < deadline:
+        for pid in _pids():
+            if (stat := _stat(pid)) is not None and stat[1] == me:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    return not has_children()
 
 
 def end_descendants(*, spare: Collection[int] = (), timeout_s: float = 5.0) -> bool:

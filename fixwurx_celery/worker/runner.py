@@ -2,8 +2,8 @@
 
 The runner is the keeper. It shares no process with the engine, so an engine that computes without
 pause keeps its lease, and one that hangs, ignores signals or forks is killed with all it started:
-when it is cancelled, when another run owns the bug, when its time is over, and before its lease
-ends while the store cannot be reached.
+when it is cancelled, when another run owns the bug, when its time is over, and, by an alarm that
+no hanging call holds up, before anyone else can be given the bug while the store is out of reach.
 """
 
 import contextlib
@@ -21,19 +21,22 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.domain.bugs import Assignment, BugState, Outcome, terminal_state
+from fixwurx_celery.artifacts import open_artifacts
+from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
+from fixwurx_celery.domain.clocks import Phase, RunClocks
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
+from fixwurx_celery.worker.stopping import Stage, Stopping
 
 __all__ = ["Runner"]
 
 REPORT_EVERY_S: Final = 1.0
 LOG_PER_REPORT: Final = 4096
 LOG_HELD: Final = 16 * LOG_PER_REPORT
-RETRY_FINISH_S: Final = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +58,14 @@ class Run:
     bug_id: str
     epoch: int
     token: str
-    deadline: float
-    phase: str = ""
+    clocks: RunClocks
+    told: str = Phase.TRIAGE  # by `start`
     checkpoint: str = ""
     log: bytearray = field(default_factory=bytearray)
     reported_at: float = 0.0
-    renewed_at: float = 0.0
     seen_going_at: float = 0.0
-    told: str = ""
     outcome: Any = None
-    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
+    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out | moved
     clean: bool = False
 
     def is_over(self) -> bool:
@@ -84,13 +85,19 @@ class Runner:
         worker_id: str,
         incarnation: Callable[[], str],
         run_dir: Path,
+        spool: Spool,
+        stopping: Stopping,
     ) -> None:
-        self._store, self._settings, self._ring = store, settings, ring
+        """`store` is not patient: who waits for it meanwhile does not watch its engine."""
+        self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
+        self._stopping = stopping
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
         self._host: EngineHost | None = None
+        self._run: Run | None = None
         inherit_orphans()
+        signal.signal(signal.SIGALRM, self._cut_off)
         signal.signal(signal.SIGCHLD, self._reap_host)
 
     def run(self, bug_id: str, epoch: int) -> str:
@@ -100,7 +107,20 @@ class Runner:
         """
         incarnation = self._incarnation()
         token = os.urandom(16).hex()
-        started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        asked_at = time.monotonic()
+        try:
+            started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
+            return self._tell_or_keep(
+                Ending(
+                    bug_id=bug_id,
+                    node=self._worker_id,
+                    incarnation=incarnation,
+                    epoch=epoch,
+                    runner=token,
+                    reason=f"no start: {error}",
+                )
+            )
         if isinstance(started, str):
             return started
         now = time.monotonic()
@@ -108,9 +128,8 @@ class Runner:
             bug_id=bug_id,
             epoch=epoch,
             token=token,
-            deadline=now + float(started.spec["timeout_s"]),
+            clocks=RunClocks(started.spec["timeout_s"], started.spec.get("limits", {}), now),
             reported_at=now,
-            renewed_at=now,
             seen_going_at=now,
         )
         try:
@@ -121,23 +140,45 @@ class Runner:
                 "checkpoint": started.checkpoint,
                 "workspace": str(self._workspace),
             }
+            self._run = run
+            self._heard_from_store(asked_at)
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
+            self._run = None
             if run.ended != "done" or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
-        except StoreUnavailable:
-            self.end_engine()
-            raise
         except Exception as error:  # no space, no memory, no right: this node's trouble
             log.exception("bug %s cannot run here", bug_id)
             self.end_engine()
             return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
-        except BaseException:
+        except BaseException:  # this process is told to end
             self.end_engine()
+            if self._stopping.stage:
+                self._spool.keep(self._ending(run, incarnation, charge="", reason="its node stops"))
             raise
         finally:
+            self._run = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
             self._empty_workspace()
+
+    def _heard_from_store(self, asked_at: float) -> None:
+        """The store renewed the lease, at the earliest when it was asked: from then on the run may
+        go on alone for so long."""
+        left_s = asked_at + self._settings.alone_sec - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, left_s))
+
+    def _cut_off(self, *_: object) -> None:
+        """The alarm: the store was not heard for too long. Whatever the runner waits for just now,
+        nothing of the bug may be alive from here on."""
+        if self._run is None or self._host is None:
+            return
+        log.warning("bug %s: the store is out of reach for too long", self._run.bug_id)
+        self._run.ended = self._run.ended or "cut_off"
+        for kill in (os.kill, os.killpg):
+            with contextlib.suppress(ProcessLookupError):
+                kill(self._host.pid, signal.SIGKILL)
+        end_descendants()
 
     def end_engine(self) -> None:
         """Kills the engine's process and everything below it, also what left its session."""
@@ -203,7 +244,7 @@ class Runner:
         """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
         while not run.is_over():
             now = time.monotonic()
-            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.deadline) - now)
+            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.clocks.deadline) - now)
             ready = dict(host.poll.poll(wait_s * 1000))
             if host.log_fd in ready:
                 self._read_log(host, run)
@@ -212,22 +253,31 @@ class Runner:
             now = time.monotonic()
             if run.is_over():
                 break
-            if now >= run.deadline:
+            if now >= run.clocks.deadline:
                 run.ended = "timed_out"
-            elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
+            elif self._stopping.stage is Stage.HURRYING:
+                run.ended = "moved"
+            elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
+        if run.ended == "cut_off":  # what was said before that counts
+            run.ended = ""
+            self._read_messages(host, run)
+            run.ended = "done" if run.ended == "done" else "cut_off"
         self._read_log(host, run)
 
     def _read_messages(self, host: EngineHost, run: Run) -> None:
+        """Takes in what the engine's process has said. Its end means that it died, unless it had
+        said that it was done: kept waiting for long, it goes home."""
         try:
-            while host.connection.poll():
+            while not run.is_over() and host.connection.poll():
                 message = json.loads(host.connection.recv_bytes())
-                run.phase = message.get("phase", run.phase)
+                if "phase" in message:
+                    run.clocks.enter(message["phase"], time.monotonic())
                 run.checkpoint = message.get("checkpoint", run.checkpoint)
                 if "done" in message:
                     run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
         except (EOFError, OSError):
-            run.ended = "died"
+            run.ended = run.ended or "died"
 
     def _read_log(self, host: EngineHost, run: Run) -> None:
         """Takes in what was printed, keeping the end of a flood."""
@@ -256,13 +306,9 @@ class Runner:
         try:
             answer = self._tell(run, incarnation)
         except StoreUnavailable as error:
-            # Two seconds before the lease ends, somebody else may be about to own this bug.
-            silent_s = time.monotonic() - run.renewed_at
-            log.warning("bug %s: no report for %.0f s: %s", run.bug_id, silent_s, error)
-            if silent_s > self._settings.lease_sec - 2:
-                run.ended = "cut_off"
+            log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
             return
-        run.renewed_at = time.monotonic()
+        self._heard_from_store(now)
         if answer == "CANCELLED":
             run.ended = "cancelled"
         elif answer == "STALE":
@@ -276,18 +322,26 @@ class Runner:
             incarnation,
             run.epoch,
             run.token,
-            phase=run.phase if run.phase != run.told else "",
+            phase=run.clocks.phase if run.clocks.phase != run.told else "",
             checkpoint=run.checkpoint,
             log=text,
         )
-        run.told, run.checkpoint = run.phase, ""
+        run.told, run.checkpoint = run.clocks.phase, ""
         run.log.clear()
         return answer
 
     def _conclude(self, run: Run, incarnation: str) -> str:
         match run.ended:
-            case "stale" | "cut_off":
-                return run.ended.upper()
+            case "stale":
+                return "STALE"
+            case "cut_off":
+                return self._give_back(
+                    run, incarnation, "", "the store was out of reach for too long"
+                )
+            case "moved":
+                return self._give_back(run, incarnation, "", "its node stops")
+            case "died" if self._stopping.stage:
+                return self._give_back(run, incarnation, "", "its engine was ended with its node")
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
@@ -295,38 +349,44 @@ class Runner:
             case "timed_out":
                 outcome = {
                     "outcome": Outcome.TIMED_OUT,
-                    "reason": f"its time limit passed in phase {run.phase or 'TRIAGE'}; all its "
+                    "reason": f"{run.clocks.bound} passed in phase {run.clocks.phase}; all its "
                     "processes were killed",
+                    "clock": run.clocks.clock,
                 }
             case _:
                 outcome = run.outcome
-        state = terminal_state(outcome)
-        following = self._finish(run, incarnation, state, outcome)
-        if following is None:
-            return "STALE"
-        self._ring(following)
-        return str(state)
-
-    def _finish(
-        self, run: Run, incarnation: str, state: BugState, outcome: Any
-    ) -> list[Assignment] | None:
-        """Delivers the outcome, however long the store is away: it is not computed twice."""
-        while True:
-            try:
-                if run.log:
-                    self._tell(run, incarnation)
-                return self._store.finish(
-                    run.bug_id, self._worker_id, incarnation, run.epoch, run.token, state, outcome
-                )
-            except StoreUnavailable as error:
-                log.warning("bug %s has ended and cannot be recorded yet: %s", run.bug_id, error)
-                time.sleep(RETRY_FINISH_S)
+        return self._end(run, incarnation, state=terminal_state(outcome), outcome=outcome)
 
     def _give_back(self, run: Run, incarnation: str, charge: str, reason: str) -> str:
-        if run.log:
-            self._tell(run, incarnation)
-        status, assignments = self._store.fail_attempt(
-            run.bug_id, self._worker_id, incarnation, run.epoch, charge, reason
+        return self._end(run, incarnation, charge=charge, reason=reason)
+
+    def _ending(self, run: Run, incarnation: str, **how: Any) -> Ending:
+        return Ending(
+            bug_id=run.bug_id,
+            node=self._worker_id,
+            incarnation=incarnation,
+            epoch=run.epoch,
+            runner=run.token,
+            checkpoint=run.checkpoint,
+            log=bytes(run.log).decode("utf-8", "replace"),
+            **how,
         )
-        self._ring(assignments)
+
+    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
+        return self._tell_or_keep(self._ending(run, incarnation, **how))
+
+    def _tell_or_keep(self, ending: Ending) -> str:
+        """Tells the store; what it does not take is kept, and told by the node's heart later."""
+        try:
+            status, following = deliver(
+                self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
+            )
+        except StoreUnavailable as error:
+            log.warning("bug %s: its end is kept until it is told: %s", ending.bug_id, error)
+            self._spool.keep(ending)
+            return "SPOOLED"
+        except SystemExit:  # told to end while the store did not answer
+            self._spool.keep(ending)
+            raise
+        self._ring(following)
         return status

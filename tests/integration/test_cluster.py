@@ -248,7 +248,7 @@ def test_the_coordinator_sees_what_is_there(
     with pytest.raises(TypeError):
         coordinator.workers["n3@h"] = coordinator.workers["n1@h"]  # type: ignore[index]
     # A live node listens on its channel; only then is a second of its name refused.
-    listening = coordinator.connection.store.orders("n1@h", "life-of-n1@h")
+    listening = coordinator.connection.store.listen("n1@h", "life-of-n1@h")
     with pytest.raises(FixwurxError, match="a live node has this name"):
         coordinator.register_worker("n1@h", incarnation="another", total_agents=9)
     listening.close()
@@ -264,7 +264,7 @@ def test_scripts_ring_themselves_where_the_broker_is_the_store(
 ) -> None:
     """What a script writes is, to the letter, what Celery's own producer writes."""
     queue = f"{{{settings.namespace}}}:celery:fixwurx.node.n1@h"
-    connection.store.drain("n2@h")
+    connection.store.drain("n2@h", 30)
     (assigned,) = connection.store.submit([Bug(id="by-script")])[0]
     by_script = json.loads(connection.store.client.lpop(queue))  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings
-from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store import ClusterStore, connect
 from fixwurx_celery.store.invariants import violations
 from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes
@@ -231,10 +231,10 @@ def test_a_planned_failover_is_followed_while_the_old_primary_answers(
             wait_until("the bug is taken", lambda: submitted(here, "a"))
 
             wait_until(
-                "the node hears the doorbell and its orders there",
+                "the node hears the doorbell there, and is heard",
                 lambda: (
                     here.store.bug("a").state is BugState.DONE
-                    and after.pubsub_channels(f"{here.store.prefix}orders:*")
+                    and after.pubsub_channels(f"{here.store.prefix}life:*")
                 ),
                 within_s=8,
             )
@@ -247,7 +247,7 @@ def test_a_frozen_primary_is_left_within_the_tries_of_one_call(tmp_path: Path) -
     needs_server()
     with guarded(tmp_path) as store:
         settings = settings_of(store)
-        here = ClusterStore.from_settings(settings, socket_timeout=1)
+        here = ClusterStore(connect(store.url, socket_timeout=1), settings)
         build.node(here, "n0")
         primary = store.primary()
         assert primary.process is not None

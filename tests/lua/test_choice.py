@@ -277,7 +277,7 @@ def test_a_node_kept_for_a_class_does_not_take_the_keeping_with_it(
     if way == "retired":
         store.retire("n0", first.incarnation)
     elif way == "drained":
-        store.drain("n0")
+        store.drain("n0", 30)
     elif way == "lost":
         beat(store, second)
         clock.advance(s=9)

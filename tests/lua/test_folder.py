@@ -88,7 +88,7 @@ def test_every_status_in_the_body_is_documented_and_every_documented_one_is_in_t
     name: str,
 ) -> None:
     body = (LUA / f"{name}.lua").read_text("utf-8").partition("]]\n")[2]
-    said = set(re.findall(r"(?:return \{ |answer\(|local reply = \{ )'([A-Z_]+)'", body))
+    said = set(re.findall(r"(?:return \{ |answer\(|local (?:reply|said) = \{ )'([A-Z_]+)'", body))
     said |= set(
         re.findall(r"and '([A-Z]+)' or '([A-Z]+)'", body)[0] if "or 'CONTINUE'" in body else ()
     )
@@ -143,8 +143,9 @@ def test_every_loop_is_bounded(path: Path) -> None:
 def test_scripts_neither_read_a_clock_of_their_own_nor_touch_keys_by_pattern(path: Path) -> None:
     code = path.read_text("utf-8")
 
-    assert not re.search(r"'(KEYS|SCAN|FLUSHDB|FLUSHALL|RANDOMKEY|SPOP|SRANDMEMBER)'", code)
+    assert not re.search(r"'(KEYS|FLUSHDB|FLUSHALL|RANDOMKEY|SPOP|SRANDMEMBER)'", code)
     assert ("'TIME'" in code) == (path.stem == "1_core")
+    assert ("'SCAN'" in code) == (path.stem == "1_core"), "mend goes through it, slice by slice"
 
 
 def test_key_names_are_built_in_one_place_and_described_in_another() -> None:

@@ -25,7 +25,11 @@ def busy(store: ClusterStore, clock: Clock) -> ClusterStore:
     store.reserve("reserved", "3|", "me")
     node(store, "n1", agents=3, labels=["gpu"])
     store.submit(
-        [bug("assigned", requires=["gpu"]), bug("waits", agents=9), bug("other", agents=9)]
+        [
+            bug("assigned", requires=["gpu"]),
+            bug("waits", agents=9, limits={"waiting": 60}),
+            bug("other", agents=9),
+        ]
     )
     return store
 
@@ -50,6 +54,9 @@ DAMAGE = [
     ("bug waits", lambda c, p: c.delete(f"{p}line:9|")),
     ("line 9|", lambda c, p: c.delete(f"{p}line:9|")),
     ("line 9|", lambda c, p: c.srem(f"{p}lines", "9|")),
+    ("its waiting does not end", lambda c, p: c.zrem(f"{p}patience", "waits")),
+    ("bug runs is RUNNING, and its waiting", lambda c, p: c.zadd(f"{p}patience", {"runs": 1})),
+    ("bug ghost is in some place", lambda c, p: c.zadd(f"{p}patience", {"ghost": 1})),
     ("bug done", lambda c, p: c.zrem(f"{p}finished", "done")),
     ("bug again", lambda c, p: c.zrem(f"{p}delayed", "again")),
     ("bug runs", lambda c, p: c.zadd(f"{p}delayed", {"runs": 1})),
@@ -67,8 +74,11 @@ DAMAGE = [
     ("shelf 9|:3", lambda c, p: c.delete(f"{p}levels:9|")),
     ("key stray", lambda c, p: c.set(f"{p}stray", 1)),
     ("key took:done never expires", lambda c, p: c.persist(f"{p}took:done")),
-    ("bug done ended twice", lambda c, p: c.xadd(f"{p}events", event("bug_finished", "done"))),
-    ("with epoch 5 again", lambda c, p: c.xadd(f"{p}events", event("bug_assigned", "runs", "5"))),
+    ("bug done: bug_finished", lambda c, p: c.xadd(f"{p}events", event("bug_finished", "done"))),
+    (
+        "has epoch 5, not above epoch",
+        lambda c, p: c.xadd(f"{p}events", event("bug_assigned", "runs", "5")),
+    ),
 ]
 
 

@@ -117,7 +117,7 @@ def test_reservations_stay_on_a_draining_node_and_go_when_it_ends(store: Cluster
     life, _ = node(store, "n0")
     store.reserve("a", "3|", "me")
 
-    assert store.drain("n0") == (1, [])
+    assert store.drain("n0", 30) == (1, [])
     assert store.bug("a").state is BugState.RESERVED
     store.retire("n0", life.incarnation)
 

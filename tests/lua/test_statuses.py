@@ -209,7 +209,7 @@ def _(store: ReplayingStore, clock: Clock) -> None:
 
 @answers("register", "DUPLICATE")
 def _(store: ReplayingStore, clock: Clock) -> None:
-    orders = store.orders("n0", one(store).incarnation)
+    orders = store.listen("n0", one(store).incarnation)
     store.register("n0", "other", "9|", {})
     orders.close()
 
@@ -226,17 +226,17 @@ def _(store: ReplayingStore, clock: Clock) -> None:
 
 @answers("drain", "STOPPING")
 def _(store: ReplayingStore, clock: Clock) -> None:
-    store.drain(one(store).node)
+    store.drain(one(store).node, 30)
 
 
 @answers("drain", "UNKNOWN")
 def _(store: ReplayingStore, clock: Clock) -> None:
-    store.drain("n0")
+    store.drain("n0", 30)
 
 
 @answers("resume", "READY")
 def _(store: ReplayingStore, clock: Clock) -> None:
-    store.drain(one(store).node)
+    store.drain(one(store).node, 30)
     store.resume("n0")
 
 
@@ -275,6 +275,26 @@ def _(store: ReplayingStore, clock: Clock) -> None:
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.claim_tick("t", "me", 1000)
     store.claim_tick("t", "you", 1000)
+
+
+@answers("end_tick", "ENDED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.end_tick("t", store.claim_tick("t", "me", 1000) or 0)
+
+
+@answers("end_tick", "STALE")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.end_tick("t", 1)
+
+
+@answers("forget_queue", "FORGOTTEN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.forget_queue("n0")
+
+
+@answers("mend", "MENDED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.mend()
 
 
 @answers("snapshot", "SNAPSHOT")

@@ -6,7 +6,7 @@ from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.clock import Clock
-from tests.support.cluster import bug, fail, finish, node, running, start
+from tests.support.cluster import bug, fail, finish, node, pass_time, running, start
 from tests.support.state import dump
 
 MakeStore = Callable[..., ClusterStore]
@@ -36,11 +36,9 @@ def test_a_bug_that_keeps_losing_nodes_is_given_up_with_its_history(
     store.submit([bug("poison"), bug("good")])
 
     for i in range(3):
-        clock.advance(s=100)
-        store.sweep()
+        pass_time(store, clock, 100)
         node(store, f"n{i}", agents=3)
-        clock.advance(s=11)
-        store.sweep()
+        pass_time(store, clock, 11)
         if store.bug("poison").state is BugState.ESCALATED:
             break
         if store.bug("poison").state is BugState.PENDING:
@@ -87,7 +85,7 @@ def test_a_bug_that_its_node_never_starts_goes_elsewhere(store: ClusterStore, cl
     store.submit([bug("a")])
     lives = [deaf, node(store, "n1", agents=3)[0], node(store, "n2", agents=3)[0]]
     moved = set()
-    for _ in range(70):
+    for _ in range(20):
         clock.advance(s=1)
         for life in lives:
             store.heartbeat(life.node, life.incarnation, {})
@@ -152,19 +150,33 @@ def test_a_sweep_does_at_most_what_it_is_told(store: ClusterStore, clock: Clock)
 
 
 def test_one_caller_carries_out_a_tick(store: ClusterStore, clock: Clock) -> None:
-    first = store.claim_tick("sweep", "a", 10_000)
+    first = store.claim_tick("look", "a", 10_000)
     assert first is not None
-    assert store.claim_tick("sweep", "b", 10_000) is None
+    assert store.claim_tick("look", "b", 10_000) is None
+    assert store.end_tick("look", first)
     clock.advance(ms=8999)
-    assert store.claim_tick("sweep", "b", 10_000) is None
+    assert store.claim_tick("look", "b", 10_000) is None
     clock.advance(ms=1)
 
-    second = store.claim_tick("sweep", "b", 10_000)
+    second = store.claim_tick("look", "b", 10_000)
 
     assert second is not None
     assert second > first
-    assert "tick:sweep (expires)" in dump(store)
+    assert "tick:look (expires)" in dump(store)
     assert store.claim_tick("other", "a", 10_000) is not None
+
+
+def test_a_tick_whose_holder_died_is_carried_out_by_the_next(
+    store: ClusterStore, clock: Clock
+) -> None:
+    first = store.claim_tick("look", "a", 10_000)
+    assert first is not None
+    clock.advance(ms=999)
+    assert store.claim_tick("look", "b", 10_000) is None
+    clock.advance(ms=1)
+
+    assert store.claim_tick("look", "b", 10_000) is not None
+    assert not store.end_tick("look", first), "its term is over"
 
 
 def test_a_tick_is_claimed_although_the_clock_was_set_back(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fixwurx_celery.domain.bugs import Assignment, Bug, BugState, class_name
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.records import Started
+from tests.support.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,16 @@ def finish(store: ClusterStore, run: Run, state: BugState = BugState.DONE) -> Se
     )
     assert answer is not None, f"{run.bug} is somebody else's"
     return answer
+
+
+def pass_time(store: ClusterStore, clock: Clock, s: float) -> list[str]:
+    """Lets time pass while somebody sweeps, as the nodes of a cluster do; who is gone after it."""
+    gone: list[str] = []
+    until_ms = clock.now_ms + int(s * 1000)
+    while clock.now_ms < until_ms:
+        clock.advance(ms=min(2000, until_ms - clock.now_ms))
+        gone += store.sweep().gone
+    return gone
 
 
 def fail(

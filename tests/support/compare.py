@@ -3,6 +3,7 @@
 from typing import Any
 
 from fixwurx_celery.domain.bugs import BugState
+from fixwurx_celery.store.records import COUNTED
 from tests.support.model import WAITING, Model, ModelBug
 
 
@@ -43,10 +44,14 @@ def observed(found: dict[str, Any]) -> dict[str, Any]:
                 | "outbox"
                 | "leases"
                 | "delayed"
+                | "patience"
                 | "finished"
                 | "starving"
                 | "nodes"
                 | "gone"
+                | "heard"
+                | "unheard"
+                | "draining"
             ):
                 seen[key] = value
             case _:
@@ -65,6 +70,11 @@ def _bug(fields: dict[str, str]) -> dict[str, Any]:
         "losses": int(fields.get("losses", 0)),
         "cancelling": "cancelling" in fields,
         "has_outcome": "outcome" in fields,
+        "clocks": {
+            clock: int(fields[field])
+            for clock, field in COUNTED.items()
+            if int(fields.get(field, 0))
+        },
     }
 
 
@@ -82,6 +92,7 @@ def expected(model: Model) -> dict[str, Any]:
             "losses": bug.losses,
             "cancelling": bug.cancelling,
             "has_outcome": model.is_over(bug.id),
+            "clocks": {clock: ms for clock, ms in bug.clocks.items() if ms},
         }
     profiles: dict[str, int] = {}
     for node in model.nodes.values():
@@ -92,19 +103,23 @@ def expected(model: Model) -> dict[str, Any]:
             wanted.setdefault("gone", {})[node.name] = node.gone_ms
         else:
             wanted.setdefault("nodes", {})[node.name] = node.deadline_ms
+            if node.drain_until_ms is not None:
+                wanted.setdefault("draining", {})[node.name] = node.drain_until_ms
             profile = f"{node.agents}|{','.join(sorted(node.labels))}"
             profiles[profile] = profiles.get(profile, 0) + 1
         if node.kept_for:
             wanted.setdefault("starving", {})[node.kept_for] = node.name
-    if profiles:
-        wanted["profiles"] = profiles
+    for key, found in (("profiles", profiles), ("heard", model.heard), ("unheard", model.unheard)):
+        if found:
+            wanted[key] = found
     lines = model.lines()
     for name, line in lines.items():
         wanted[f"line:{name}"] = [bug.id for bug in line]
     if lines:
         wanted["lines"] = set(lines)
     for key, at_ms in (
-        ("outbox", _bell), ("leases", _lease), ("delayed", _due), ("finished", _finished),
+        ("outbox", _bell), ("leases", _lease), ("delayed", _due), ("patience", _patience),
+        ("finished", _finished),
     ):  # fmt: skip
         members = {bug.id: at for bug in model.bugs.values() if (at := at_ms(bug)) is not None}
         if members:
@@ -122,6 +137,10 @@ def _lease(bug: ModelBug) -> int | None:
 
 def _due(bug: ModelBug) -> int | None:
     return bug.due_ms if bug.state is WAITING else None
+
+
+def _patience(bug: ModelBug) -> int | None:
+    return bug.patience_ms
 
 
 def _finished(bug: ModelBug) -> int | None:

@@ -1,12 +1,13 @@
 """What each call of the store must answer and do to the model. Same names as the store's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from fixwurx_celery.domain.bugs import Bug, BugState
 from fixwurx_celery.store import Event
-from tests.support.model import HOLDING, WAITING, Model, ModelBug, ModelNode
+from tests.support.model import HOLDING, WAITING, Model, ModelBug, ModelNode, clock_in
 
 Taken = Callable[[], list[Event]]
+OFF_ITS_NODE = ("bug_given_back", "bug_escalated", "bug_cancelled", "bug_released")
 
 
 class ModelCalls(Model):
@@ -33,7 +34,8 @@ class ModelCalls(Model):
                 answers[at] = "KNOWN"
                 continue
             candidate = self._candidate(bug)
-            if not taken or taken[0].bug != bug.id:
+            told = (taken[0].bug, taken[0].detail) if taken else None
+            if told != (bug.id, candidate.name_of_class):  # its id may be taken further on
                 assert self.waiting() >= self.limits["max_waiting"], f"{bug.id} was refused"
                 is_first = not self.line(candidate.name_of_class)
                 for node in self.nodes.values():
@@ -57,7 +59,8 @@ class ModelCalls(Model):
     def _candidate(self, bug: Bug) -> ModelBug:
         return ModelBug(
             bug.id, bug.agents, bug.requires, bug.priority, self.batches, self.tenths_of(bug),
-            waiting_ms=self.now_ms,
+            waiting_ms=self.now_ms, since_ms=self.now_ms,
+            wait_limit_ms=int(bug.limits["waiting"] * 1000) if "waiting" in bug.limits else None,
         )  # fmt: skip
 
     def start(self, bug_id: str, node: str, life: str, epoch: int, runner: str) -> str:
@@ -70,12 +73,14 @@ class ModelCalls(Model):
             return "STARTED"
         if bug.state is not BugState.ASSIGNED:
             return "STALE"
+        bug.stop_clock(self.now_ms)
         bug.state, bug.runner, bug.started_ms = BugState.RUNNING, runner, self.now_ms
+        bug.phase = "TRIAGE"
         bug.runs += 1
         bug.bell_ms, bug.lease_ms = None, self.now_ms + self.limits["lease_ms"]
         return "STARTED"
 
-    def report(self, bug_id: str, node: str, life: str, epoch: int, runner: str) -> str:
+    def report(self, bug_id: str, node: str, life: str, epoch: int, runner: str, phase: str) -> str:
         bug = self.bugs.get(bug_id)
         if (
             bug is None
@@ -84,6 +89,9 @@ class ModelCalls(Model):
             or bug.runner != runner
         ):
             return "STALE"
+        if clock_in(phase) != bug.clock:
+            bug.stop_clock(self.now_ms)
+        bug.phase = phase
         bug.lease_ms = self.now_ms + self.limits["lease_ms"]
         return "CANCELLED" if bug.cancelling else "CONTINUE"
 
@@ -166,6 +174,7 @@ class ModelCalls(Model):
         tenths = self.took.get(bug_id, 0) // 100 if self.took.get(bug_id) else bug.tenths
         fresh = ModelBug(bug_id, bug.agents, bug.labels, bug.priority, self.batches, tenths)
         fresh.arrival, fresh.waiting_ms = self.arrivals, self.now_ms
+        fresh.since_ms, fresh.wait_limit_ms = self.now_ms, bug.wait_limit_ms
         fresh.epoch, fresh.runs = bug.epoch, bug.runs
         self.bugs[bug_id] = fresh
         self.follow(events)
@@ -199,37 +208,43 @@ class ModelCalls(Model):
         return lost
 
     def register(
-        self, name: str, life: str, agents: int, labels: frozenset[str], *, listens: bool,
-        events: list[Event],
+        self, name: str, life: str, agents: int, labels: frozenset[str],
+        listening: Collection[tuple[str, str]], events: list[Event],
     ) -> str:  # fmt: skip
         old = self.nodes.get(name)
         if old is not None and old.state != "OFFLINE":
             if old.incarnation == life:
                 return "REGISTERED"
-            if listens and old.deadline_ms > self.now_ms:
+            if (name, old.incarnation) in listening and old.deadline_ms > self.now_ms:
                 return "DUPLICATE"
             self.lose(old, "losses")
         self.nodes[name] = ModelNode(
             name, life, agents, labels, deadline_ms=self.now_ms + self.limits["heartbeat_ttl_ms"]
         )
+        self.hear(name, life, listens=(name, life) in listening)
         self.follow(events)
         return "REGISTERED"
 
-    def heartbeat(self, name: str, life: str, events: list[Event]) -> list[str] | None:
-        """The bugs to cancel; None when this life is not in service."""
+    def heartbeat(
+        self, name: str, life: str, listening: Collection[tuple[str, str]], events: list[Event]
+    ) -> bool:
+        """Whether this life is in service."""
         node = self.nodes.get(name)
         if node is None or node.incarnation != life or node.state == "OFFLINE":
-            return None
+            return False
         node.deadline_ms = self.now_ms + self.limits["heartbeat_ttl_ms"]
-        cancelling = [bug for bug in node.held if self.bugs[bug].cancelling]
+        self.hear(name, life, listens=(name, life) in listening)
         self.follow(events)
-        return sorted(cancelling)
+        return True
 
-    def drain(self, name: str, events: list[Event]) -> int | None:
+    def drain(self, name: str, grace_ms: int, events: list[Event]) -> int | None:
         node = self.nodes.get(name)
         if node is None or node.state == "OFFLINE":
             return None
-        node.state, node.kept_for = "STOPPING", ""
+        until_ms = self.now_ms + grace_ms
+        if node.state == "STOPPING":  # a grace that is over stays over
+            until_ms = min(until_ms, node.drain_until_ms or 0)
+        node.state, node.kept_for, node.drain_until_ms = "STOPPING", "", until_ms
         for bug_id in list(node.held):
             if self.bugs[bug_id].state is BugState.ASSIGNED:
                 self.give_back(self.bugs[bug_id], "")
@@ -240,7 +255,7 @@ class ModelCalls(Model):
         node = self.nodes.get(name)
         if node is None or node.state == "OFFLINE":
             return False
-        node.state = "READY"
+        node.state, node.drain_until_ms = "READY", None
         self.follow(events)
         return True
 
@@ -250,28 +265,63 @@ class ModelCalls(Model):
             self.lose(node, "")
             self.follow(events)
 
-    def sweep(self, events: list[Event]) -> list[str]:
+    def forgive_silence(self) -> None:
+        """Nobody swept for a third of the heartbeat timeout, or it is another server: all have
+        their whole time anew."""
+        ttl_ms, last_ms = self.limits["heartbeat_ttl_ms"], self.swept_ms
+        is_another, self.is_another_server = self.is_another_server, False
+        self.swept_ms = self.now_ms
+        if not is_another and (last_ms is None or self.now_ms - last_ms <= ttl_ms / 3):
+            return
+        if is_another:
+            self.heard.clear()
+        self.unheard.clear()
+        for node in self.nodes.values():
+            node.deadline_ms = max(node.deadline_ms, self.now_ms + ttl_ms)
+        for bug in self.bugs.values():
+            if bug.lease_ms is not None:
+                bug.lease_ms = max(bug.lease_ms, self.now_ms + self.limits["lease_ms"])
+            if bug.bell_ms is not None:
+                bug.bell_ms = self.now_ms
+
+    def sweep(
+        self, name: str, life: str, listening: Collection[tuple[str, str]], events: list[Event]
+    ) -> list[str]:
         """The nodes that are gone, in order. Bugs are given back in the order that was logged."""
-        silent = sorted(
-            (
-                n
-                for n in self.nodes.values()
-                if n.state != "OFFLINE" and n.deadline_ms <= self.now_ms
-            ),
-            key=lambda n: (n.deadline_ms, n.name),
+        self.forgive_silence()
+        if self.heard.get(name) == life:
+            self.unheard.pop(name, None)
+        for node, heard in self.heard.items():
+            if (node, heard) in listening:
+                self.unheard.pop(node, None)
+            else:
+                self.unheard.setdefault(node, self.now_ms)
+        due_ms = self.now_ms - self.limits["hang_up_ms"]
+        hung_up = sorted((since, node) for node, since in self.unheard.items() if since <= due_ms)
+        overdue = sorted(
+            (n.deadline_ms, n.name)
+            for n in self.nodes.values()
+            if n.state != "OFFLINE" and n.deadline_ms <= self.now_ms
         )
+        silent = [self.nodes[node] for node in dict.fromkeys(n for _, n in hung_up + overdue)]
         lost = {bug for node in silent for bug in node.held}
         for node in silent:
             self.lose(node, "losses")
+        for node in self.nodes.values():
+            if _due(node.drain_until_ms, self.now_ms):
+                lost |= set(node.held)
+                for bug_id in [*node.held]:
+                    self.give_back(self.bugs[bug_id], "")
+                node.drain_until_ms = None
         expired = {b.id for b in self.bugs.values() if _due(b.lease_ms, self.now_ms)}
         unanswered = {b.id for b in self.bugs.values() if _due(b.bell_ms, self.now_ms)}
-        patience_ms = 12 * self.limits["ring_after_ms"]
+        patience_ms = 3 * self.limits["ring_after_ms"]
         given_up = {b for b in unanswered if self.now_ms - self.bugs[b].assigned_ms > patience_ms}
         back_off_over = [b for b in self.bugs.values() if _due(b.due_ms, self.now_ms)]
         for bug_id in unanswered - given_up:
             self.bugs[bug_id].bell_ms = self.now_ms + self.limits["ring_after_ms"]
         for event in events:
-            if event.action == "bug_given_back" and event.bug not in lost:
+            if event.action in OFF_ITS_NODE and event.bug in expired | given_up:
                 charge = "attempts" if event.bug in expired else ""
                 (expired if charge else given_up).remove(event.bug)
                 self.give_back(self.bugs[event.bug], charge)
@@ -279,13 +329,18 @@ class ModelCalls(Model):
                     self.bugs[event.bug].due_ms if event.bug in self.bugs else None, self.now_ms
                 ):
                     back_off_over.append(self.bugs[event.bug])
-            elif event.action == "bug_given_back":
+            elif event.action in OFF_ITS_NODE and event.bug in lost:
                 lost.remove(event.bug)
+            elif event.action == "bug_escalated" and not self.is_over(event.bug):
+                self._join(back_off_over)
+                self._give_up_waiting(self.bugs[event.bug])
             elif event.bug in {bug.id for bug in back_off_over}:
                 self._join(back_off_over)
             self.follow([event])
         self._join(back_off_over)
         assert not lost | expired | given_up, "bugs that should have been given back"
+        for bug in self.bugs.values():
+            assert not _due(bug.patience_ms, self.now_ms), f"{bug.id} waits past its limit"
         for bug in [*self.bugs.values()]:
             kept_until = (bug.finished_ms or self.now_ms) + self.limits["keep_finished_ms"]
             if self.is_over(bug.id) and kept_until <= self.now_ms:
@@ -296,6 +351,14 @@ class ModelCalls(Model):
             ):
                 del self.nodes[node.name]
         return [node.name for node in silent]
+
+    def _give_up_waiting(self, bug: ModelBug) -> None:
+        assert _due(bug.patience_ms, self.now_ms), f"{bug} may wait longer"
+        if bug.state is WAITING:
+            self.stop_waiting(bug, BugState.ESCALATED)
+        else:
+            self.let_go(bug)
+            self.conclude(bug, BugState.ESCALATED)
 
     def _join(self, bugs: list[ModelBug]) -> None:
         for bug in bugs:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +61,15 @@ class NodeProcess:
 
 
 def start_node(
-    settings: Settings, store: ClusterStore, name: str, folder: Path, *, wait: bool = True
+    settings: Settings,
+    store: ClusterStore,
+    name: str,
+    folder: Path,
+    *,
+    wait: bool = True,
+    before: Sequence[str] = (),
 ) -> NodeProcess:
-    """A node that is registered (unless not waited for)."""
+    """A node that is registered (unless not waited for). `before` goes before its command."""
     log = folder / f"{name}.log"
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")},
@@ -72,7 +78,7 @@ def start_node(
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "fixwurx_celery", "worker",
+            [*before, sys.executable, "-m", "celery", "-A", "fixwurx_celery", "worker",
              "-n", name, "--loglevel", "INFO"],
             env=environment,
             cwd=folder,
@@ -110,6 +116,16 @@ def nodes(
             if node.process.poll() is None:
                 node.process.kill()
                 node.process.wait(timeout=10)
+
+
+def freeze(pid: int) -> None:
+    """SIGSTOP; returns when every thread of the process stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = [thread.id for thread in psutil.Process(pid).threads()]
+    wait_until(
+        f"{pid} stands still",
+        lambda: all(psutil.Process(id_).status() == psutil.STATUS_STOPPED for id_ in threads),
+    )
 
 
 def having(argument: str) -> list[int]:

@@ -1,6 +1,6 @@
 --[[
 purpose     Cancel a bug in whatever live state it is.
-transition  bug: PENDING | ASSIGNED -> CANCELLED; RUNNING: its node is told, and finishes it
+transition  bug: PENDING | ASSIGNED -> CANCELLED; RUNNING: its runner is told at its next report
 args
   bug       text
 replies
@@ -15,7 +15,6 @@ local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'cla
 if not f[1] then return { 'UNKNOWN' } end
 if f[1] == 'RUNNING' then
   if redis.call('HSET', key, 'cancelling', '1') == 1 then emit('bug_cancelling', bug, f[2], f[4]) end
-  redis.call('PUBLISH', node_channel(f[2], f[3]), 'cancel ' .. bug .. ' ' .. f[4])
   return { 'CANCELLING' }
 end
 if f[1] ~= 'PENDING' and f[1] ~= 'ASSIGNED' and f[1] ~= 'RESERVED' then return { 'ENDED', f[1] } end
@@ -23,12 +22,12 @@ if f[1] ~= 'PENDING' and f[1] ~= 'ASSIGNED' and f[1] ~= 'RESERVED' then return {
 if f[1] == 'RESERVED' then
   let_go(bug, f[2])
   redis.call('DEL', key)
-  emit('bug_released', bug, f[2], f[4])
+  emit('bug_released', bug, f[2], f[4], 'cancelled')
   fill(f[2])
   return answer('RELEASED')
 end
 conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled before it started' }))
-emit('bug_cancelled', bug, f[2] or '', f[4] or '')
+emit('bug_cancelled', bug, f[2] or '', f[4] or '', 'cancelled before it started')
 if f[1] == 'PENDING' then
   stop_waiting(bug, f[5], f[6])
 else

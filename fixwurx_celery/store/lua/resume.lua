@@ -10,7 +10,8 @@ replies
 local state = redis.call('HGET', node_key(node), 'state')
 if not state or state == 'OFFLINE' then return { 'UNKNOWN' } end
 if state == 'STOPPING' then
-  redis.call('HSET', node_key(node), 'state', 'READY')
+  redis.call('HSET', node_key(node), 'state', 'READY', 'drain_until_ms', 0)
+  redis.call('ZREM', DRAINING, node)
   emit('node_resumed', '', node, '')
 end
 fill(node)

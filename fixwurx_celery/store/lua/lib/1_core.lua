@@ -29,6 +29,11 @@ local function log_key(bug, run) return PREFIX .. 'log:' .. bug .. ':' .. run en
 local function took_key(bug) return PREFIX .. 'took:' .. bug end
 local function tick_key(name) return PREFIX .. 'tick:' .. name end
 local NODES = PREFIX .. 'nodes'
+local HEARD = PREFIX .. 'heard'
+local UNHEARD = PREFIX .. 'unheard'
+local DRAINING = PREFIX .. 'draining'
+local QUEUES = PREFIX .. 'queues'
+local SERVER = PREFIX .. 'server'
 local GONE = PREFIX .. 'gone'
 local PROFILES = PREFIX .. 'profiles'
 local EJECTED = PREFIX .. 'ejected'
@@ -37,15 +42,26 @@ local STARVING = PREFIX .. 'starving'
 local OUTBOX = PREFIX .. 'outbox'
 local LEASES = PREFIX .. 'leases'
 local DELAYED = PREFIX .. 'delayed'
+local PATIENCE = PREFIX .. 'patience'
 local FINISHED = PREFIX .. 'finished'
 local STATS = PREFIX .. 'stats'
 local EVENTS = PREFIX .. 'events'
 
--- A node's own channel: the node listens while it lives, so the store also sees it go.
-local function node_channel(node, incarnation)
-  return PREFIX .. 'orders:' .. node .. ':' .. incarnation
+-- A life's own channel: the node listens there while it lives, so the store sees it go. Nothing is
+-- ever said on it.
+local function life_channel(node, incarnation)
+  return PREFIX .. 'life:' .. node .. ':' .. incarnation
 end
 
+-- A slice of the records of a kind, `bug` or `node`: the next cursor, and whose they are.
+local function records_of(kind, cursor, most)
+  local found = redis.call('SCAN', cursor, 'MATCH', PREFIX .. kind .. ':*', 'COUNT', most)
+  local names = {}
+  for i, key in ipairs(found[2]) do names[i] = string.sub(key, #PREFIX + #kind + 2) end
+  return found[1], names
+end
+
+-- One event for each change of state, written in the same step (docs/events.md).
 local function emit(action, bug, node, epoch, detail)
   redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
     'node', node, 'epoch', epoch, 'detail', detail or '')

@@ -34,6 +34,13 @@ local function before(a, b)
   return a.rank < b.rank or (a.rank == b.rank and a.seat < b.seat)
 end
 
+-- Takes the head out of its line. False when it is no waiting bug (its record was deleted by hand):
+-- then it was nothing but a name.
+local function call_up(head)
+  leave_line(head.class, head.seat)
+  return redis.call('HGET', bug_key(head.bug), 'state') == 'PENDING'
+end
+
 -- The agents of `bug` go to `node`, by name. The caller has checked that they are free.
 local function take(bug, class, node, state)
   local epoch = next_epoch()
@@ -45,7 +52,7 @@ local function take(bug, class, node, state)
   redis.call('HINCRBY', key, 'free', -parse(class).agents)
   redis.call('HINCRBY', key, 'bugs', 1)
   redis.call('HSET', key, 'used', next_sequence())
-  emit(state == 'RESERVED' and 'bug_reserved' or 'bug_assigned', bug, node, epoch)
+  emit(state == 'RESERVED' and 'bug_reserved' or 'bug_assigned', bug, node, epoch, class)
   return epoch
 end
 
@@ -158,8 +165,7 @@ local function fill(node)
       break
     end
     if not best then break end
-    leave_line(best.class, best.seat)
-    assign(best.bug, best.class, node)
+    if call_up(best) then assign(best.bug, best.class, node) end
     local kept = end_starving(best.class)
     if kept == node then
       kept_for = ''
@@ -196,8 +202,7 @@ local function dispatch_waiting(most, by)
     if not best then break end
     local node = choose(best.class, by)
     if node then
-      leave_line(best.class, best.seat)
-      assign(best.bug, best.class, node)
+      if call_up(best) then assign(best.bug, best.class, node) end
       settle(node, by)
       local kept = end_starving(best.class)
       if kept then fill(kept) end
@@ -212,6 +217,7 @@ end
 
 -- The bug has ended, in one of the terminal states, with its one outcome.
 local function conclude(bug, state, outcome)
+  stop_clock(bug)
   local run = redis.call('HGET', bug_key(bug), 'runs')
   redis.call('HSET', bug_key(bug), 'state', state, 'outcome', outcome, 'finished_ms', int(now_ms))
   redis.call('HDEL', bug_key(bug), 'checkpoint', 'cancelling')
@@ -220,20 +226,38 @@ local function conclude(bug, state, outcome)
   redis.call('HINCRBY', STATS, state, 1)
 end
 
+-- Ends a bug that has waited for as long as it may; answers the node that it was on its way to.
+local function give_up_waiting(bug)
+  local f = redis.call('HMGET', bug_key(bug), 'state', 'wait_limit_ms', 'class', 'seat', 'node', 'epoch')
+  if not f[2] or (f[1] ~= 'PENDING' and f[1] ~= 'ASSIGNED') then
+    redis.call('ZREM', PATIENCE, bug)
+    return nil
+  end
+  local reason = string.format('its waiting limit of %g s passed before a node started it', f[2] / 1000)
+  conclude(bug, 'ESCALATED', cjson.encode({ outcome = 'TIMED_OUT', reason = reason, clock = 'waiting' }))
+  emit('bug_escalated', bug, f[5] or '', f[6] or '', reason)
+  if f[1] == 'ASSIGNED' then
+    let_go(bug, f[5])
+    return f[5]
+  end
+  stop_waiting(bug, f[3], f[4])
+end
+
 -- Takes the bug off its node after something other than its engine ended the run. `charge` names
 -- the counter that pays: `attempts` (its own process died), `losses` (its node did), or ''.
 local function give_back(bug, charge, reason)
   local key = bug_key(bug)
   local f = redis.call('HMGET', key, 'class', 'node', 'epoch', 'rank', 'seat', 'cancelling', 'state')
+  if not f[7] then return 'UNKNOWN' end
   let_go(bug, f[2])
-  emit('bug_given_back', bug, f[2], f[3], reason)
   if f[7] == 'RESERVED' then
     redis.call('DEL', key)
+    emit('bug_released', bug, f[2], f[3], reason)
     return 'RELEASED'
   end
   if f[6] then
     conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled' }))
-    emit('bug_cancelled', bug, f[2], f[3])
+    emit('bug_cancelled', bug, f[2], f[3], reason)
     return 'CANCELLED'
   end
   local count = 0
@@ -253,7 +277,9 @@ local function give_back(bug, charge, reason)
       return 'ESCALATED'
     end
   end
-  redis.call('HSET', key, 'state', 'PENDING', 'node', '', 'incarnation', '', 'waiting_ms', int(now_ms))
+  stop_clock(bug)
+  begin_waiting(bug, unpack(redis.call('HMGET', key, 'waited_ms', 'wait_limit_ms')))
+  emit('bug_given_back', bug, f[2], f[3], reason)
   if count <= 1 then
     join_line(bug, f[1], f[4], f[5])
   else
@@ -263,19 +289,29 @@ local function give_back(bug, charge, reason)
   return 'PENDING'
 end
 
--- Takes the node out of service: off its shelf, out of the profiles, its bugs given back.
+local function give_back_all(node, charge, reason)
+  for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do give_back(bug, charge, reason) end
+  redis.call('DEL', held_key(node))
+end
+
+-- Takes the node out of service: off its shelf, out of the profiles, its bugs given back. False when
+-- it was not in service.
 local function lose(node, charge, reason, state)
-  local f = redis.call('HMGET', node_key(node), 'profile', 'shelf', 'kept_for')
-  if not f[1] then return end
+  local f = redis.call('HMGET', node_key(node), 'profile', 'shelf', 'kept_for', 'state')
   redis.call('ZREM', NODES, node)
+  redis.call('HDEL', HEARD, node)
+  redis.call('ZREM', UNHEARD, node)
+  redis.call('ZREM', DRAINING, node)
+  if not f[1] or f[4] == 'OFFLINE' then return false end
   if f[2] ~= '' then unshelve(node, f[2]) end
   if f[3] ~= '' then redis.call('HDEL', STARVING, f[3]) end
   redis.call('SREM', EJECTED, node)
   for _, other in ipairs(redis.call('SMEMBERS', EJECTED)) do settle(other) end -- half of fewer
   count_profile(f[1], -1)
-  for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do give_back(bug, charge, reason) end
-  redis.call('DEL', held_key(node))
+  give_back_all(node, charge, reason)
   redis.call('HSET', node_key(node), 'state', state, 'shelf', '', 'kept_for', '', 'bugs', 0, 'free', 0)
   redis.call('ZADD', GONE, int(now_ms), node)
+  redis.call('ZADD', QUEUES, int(now_ms), node)
   emit('node_lost', '', node, '', reason)
+  return true
 end
