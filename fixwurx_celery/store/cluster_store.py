@@ -21,7 +21,7 @@ from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
-from fixwurx_celery.redis_client import WrongAddress, open_client, primary_of
+from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     Beat,
@@ -133,6 +133,10 @@ class ClusterStore:
     def primary(self) -> tuple[str, int] | None:
         """Where the primary was at the last call; None where no sentinels were asked."""
         return primary_of(self.client)
+
+    def follow(self) -> None:
+        """For who only listens: the next look goes to the primary, if that has moved."""
+        follow(self.client)
 
     # -- calling ---------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ class Presence:
                 and self._store.primary == primary
             ):
                 with self._store.reaching():
+                    self._store.follow()
                     if listening.get_message(timeout=LISTEN_S):
                         self._listening.set()
                     if primary is not None:

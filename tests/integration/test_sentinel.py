@@ -231,7 +231,7 @@ def test_a_planned_failover_is_followed_while_the_old_primary_answers(
             wait_until("the bug is taken", lambda: submitted(here, "a"))
 
             wait_until(
-                "the node hears the doorbell and its life there",
+                "the node hears the doorbell there, and is heard",
                 lambda: (
                     here.store.bug("a").state is BugState.DONE
                     and after.pubsub_channels(f"{here.store.prefix}life:*")
@@ -247,7 +247,7 @@ def test_a_frozen_primary_is_left_within_the_tries_of_one_call(tmp_path: Path) -
     needs_server()
     with guarded(tmp_path) as store:
         settings = settings_of(store)
-        here = ClusterStore(connect(settings.redis_url, socket_timeout=1), settings)
+        here = ClusterStore(connect(store.url, socket_timeout=1), settings)
         build.node(here, "n0")
         primary = store.primary()
         assert primary.process is not None
