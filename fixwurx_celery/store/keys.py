@@ -153,8 +153,8 @@ KEYS = (
         "SERVER",
         "server",
         "hash",
-        "the server's `run_id` at the last sweep, and when that was (`swept_ms`): silence of nodes "
-        "counts only while somebody could hear them",
+        "the server's `run_id` at the last sweep, when that was (`swept_ms`), and when silence was "
+        "last forgiven (`forgiven_ms`): silence counts only while somebody could hear",
         "stays",
     ),
     Key(
