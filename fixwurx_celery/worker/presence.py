@@ -55,15 +55,8 @@ class Presence:
     def _listen(self) -> None:
         incarnation = self._incarnation()
         with self._store.listen(self._worker_id, incarnation) as listening:
-            primary = self._store.primary
-            while (
-                not self._closing.is_set()
-                and self._incarnation() == incarnation
-                and self._store.primary == primary
-            ):
+            while not self._closing.is_set() and self._incarnation() == incarnation:
                 with self._store.reaching():
-                    self._store.follow()
+                    self._store.follow()  # a primary that was replaced may go on answering
                     if listening.get_message(timeout=LISTEN_S):
                         self._listening.set()
-                    if primary is not None:
-                        self._store.client.ping()  # one that was replaced may go on answering
