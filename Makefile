@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format ci bench up docs chaos clean
+.PHONY: help demo test test-all rabbitmq lint format ci bench up docs chaos soak clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,10 +19,16 @@ test: $(VENV)/.dev ## Run the tests (about ten minutes at most)
 	$(BIN)/python -m pytest
 
 test-all: $(VENV)/.dev ## Run the tests with the slow tier
-	$(BIN)/python -m pytest -m "not bench and not chaos"
+	$(BIN)/python -m pytest -m "not bench and not chaos and not rabbitmq"
 
-chaos: $(VENV)/.dev ## Kill processes at random while bugs run
-	$(BIN)/python -m pytest -m chaos
+rabbitmq: $(VENV)/.dev ## Run the tests of RabbitMQ as the broker (apt install rabbitmq-server)
+	$(BIN)/python -m pytest -m rabbitmq
+
+chaos: $(VENV)/.dev ## Kill, freeze and restart everything at random for two minutes
+	$(BIN)/python -m pytest -m chaos tests/chaos/test_chaos.py
+
+soak: $(VENV)/.dev ## Run 10 000 bugs through 200 short-lived nodes, and look at what stays
+	$(BIN)/python -m pytest -m chaos tests/chaos/test_soak.py
 
 lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/ruff format --check .

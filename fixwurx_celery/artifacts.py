@@ -16,6 +16,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from fixwurx_celery.errors import FixwurxError, InputError, StoreUnavailable
+from fixwurx_celery.redis_client import open_client
 from fixwurx_celery.settings import Settings
 
 __all__ = ["Artifacts", "FolderArtifacts", "StoreArtifacts", "open_artifacts"]
@@ -57,7 +58,10 @@ def _reaching(trouble: type[Exception]) -> Iterator[None]:
 
 
 class StoreArtifacts:
-    """Artifacts in Redis. They expire when they were not used for as long as bugs are kept."""
+    """Artifacts in Redis. They expire when they were not used for as long as bugs are kept.
+
+    Both methods raise StoreUnavailable when the store is away for longer than a minute.
+    """
 
     def __init__(self, client: "redis.Redis", prefix: str, keep_s: float) -> None:
         self._client, self._prefix, self._keep_s = client, prefix, int(keep_s)
@@ -112,15 +116,18 @@ class FolderArtifacts:
         return content
 
 
-def open_artifacts(settings: Settings) -> Artifacts:
-    """The artifacts that the settings name. Connects lazily."""
+def open_artifacts(settings: Settings, *, is_patient: bool = True) -> Artifacts:
+    """The artifacts that the settings name. Connects lazily.
+
+    A source that cannot be got would end the bug, so a store that is away is waited for a minute,
+    unless the caller is not patient: who has other things to do comes again.
+    """
     if settings.artifacts:
         return FolderArtifacts(settings.artifacts)
-    # A source that cannot be got would end the bug, so a store that is away is waited for a minute.
-    client = redis.Redis.from_url(
+    client = open_client(
         settings.redis_url,
-        socket_timeout=30,
-        socket_connect_timeout=5,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=2.0), 60),
+        socket_timeout=30 if is_patient else 5,
+        socket_connect_timeout=5 if is_patient else 1,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=2.0), 60 if is_patient else 0),
     )
     return StoreArtifacts(client, f"{{{settings.namespace}}}:artifact:", settings.keep_finished_sec)

@@ -77,13 +77,14 @@ class Unsatisfiable(FixwurxError):
 
 
 class BugUnknown(FixwurxError):
-    """The store holds no such bug: never submitted, or ended and past its keep."""
+    """The store holds no such bug: never submitted, or ended and past its keep, or lost by it."""
 
     def __init__(self, bug_id: str) -> None:
         self.bug_id = bug_id
         super().__init__(
-            f"no bug {bug_id}: it was never submitted, or it ended longer ago than finished bugs "
-            "are kept; see `fixwurx-celery bug list`"
+            f"no bug {bug_id}: it was never submitted, it ended longer ago than finished bugs are "
+            "kept, or a store that failed over lost it (submit it again then); see "
+            "`fixwurx-celery bug list`"
         )
 
 

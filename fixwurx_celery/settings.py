@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
+from fixwurx_celery.addresses import HIDDEN, SentinelAddress, is_sentinel, without_password
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import ConfigurationError
 
 __all__ = ["Settings", "without_password"]
 
-HIDDEN: Final = "(not a URL; hidden)"
+SCHEMES: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -32,12 +32,15 @@ class Settings:
     redis_url: str = setting(
         "",
         "FIXWURX_REDIS_URL",
-        "The store: redis://, rediss:// (TLS) or unix://. Empty: that of `run` and `up`.",
+        "The store: redis://, rediss:// (TLS), unix://, or `redis+sentinel://[user:password@]"
+        "host:26379,host2:26379/mastername[/db]`, where `?sentinel_password=` is the sentinels' "
+        "own. Empty: that of `run` and `up`.",
     )
     broker_url: str = setting(
         "",
         "FIXWURX_BROKER_URL",
-        "Celery's broker, if it is not the store: any that Celery speaks; Redis is tested.",
+        "Celery's broker, if it is not the store: any that Celery speaks; Redis and RabbitMQ are "
+        "tested. Behind Sentinel it is written as the store is.",
     )
     namespace: str = setting(
         "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."
@@ -193,14 +196,13 @@ class Settings:
                 f"FIXWURX_NAMESPACE={self.namespace!r} must be letters, digits, '_' or '-', "
                 "at most 63 long"
             )
-        scheme = self.redis_url.partition("://")[0]
-        if self.redis_url and (
-            scheme not in ("redis", "rediss", "unix") or without_password(self.redis_url) == HIDDEN
-        ):
+        if self.redis_url and not self.redis_url.startswith((*SCHEMES, "sentinel://")):
             yield (
                 f"FIXWURX_REDIS_URL={without_password(self.redis_url)} must begin with redis://, "
-                "rediss:// or unix://"
+                "rediss://, unix:// or redis+sentinel://"
             )
+        yield from _problems_of_url("FIXWURX_REDIS_URL", self.redis_url)
+        yield from _problems_of_url("FIXWURX_BROKER_URL", self.broker_url)
         module, _, name = self.engine.partition(":")
         if not module or not name:
             yield f"FIXWURX_ENGINE={self.engine!r} must be written module:callable"
@@ -319,6 +321,25 @@ LOG_CHUNKS: Final = 256
 """Reports of at most 4 KB of log that are kept of an attempt: its last megabyte."""
 
 
+def _problems_of_url(variable: str, url: str) -> Iterator[str]:
+    shown = without_password(url)
+    if shown == HIDDEN:
+        yield (
+            f"{variable}={shown} cannot be read; / ? # and [ in a password are written %2F %3F %23 "
+            "and %5B"
+        )
+    elif url.startswith("sentinel://"):
+        yield (
+            f"{variable}={shown} does not say what the master is called; write "
+            "redis+sentinel://host:26379,host2:26379/mastername"
+        )
+    elif is_sentinel(url):
+        try:
+            SentinelAddress.parse(url)
+        except ValueError as error:
+            yield f"{variable}={shown} {error}"
+
+
 def _parsed(name: str, text: str, default: Any) -> Any:
     if name == "total_agents" and text == "auto":
         return agents_of_this_host()
@@ -339,19 +360,6 @@ def _expected(name: str, default: Any) -> str:
 
 def _written(value: Any) -> str:
     return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown: `redis://user:***@host/0`."""
-    try:
-        parts = urlsplit(url)
-        password = parts.password
-    except ValueError:
-        return HIDDEN if "://" in url else url
-    if password is None:
-        return url
-    address = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
 
 
 def agents_of_this_host() -> int:

@@ -22,6 +22,7 @@ if str(ROOT) not in sys.path:  # tests import `tests.support`, whichever way pyt
 from fixwurx_celery.settings import Settings  # noqa: E402 - the path comes first
 from fixwurx_celery.store import ClusterStore, connect  # noqa: E402
 from tests.support.clock import Clock  # noqa: E402
+from tests.support.rabbitmq import NoRabbitMQ, RabbitMQ, start_rabbitmq  # noqa: E402
 from tests.support.server import NoServer, start_server  # noqa: E402
 from tests.support.state import remove_namespace  # noqa: E402
 
@@ -34,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("FIXWURX_TEST_REDIS_URL", ""),
         help="a Redis or Valkey server for the suite; default: a private one "
         "(FIXWURX_TEST_REDIS_URL)",
+    )
+    parser.addoption(
+        "--seed",
+        default=os.environ.get("FIXWURX_CHAOS_SEED", ""),
+        help="what the chaos suite draws from; default: the clock's (FIXWURX_CHAOS_SEED)",
     )
 
 
@@ -54,6 +60,19 @@ def redis_url(
         pytest.skip(str(error))
     with server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A broker beside the store, for the tier of this name. Tests leave it running."""
+    try:
+        server = start_rabbitmq(tmp_path_factory.mktemp("rabbitmq"))
+    except NoRabbitMQ as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with server:
+        yield server
 
 
 @pytest.fixture

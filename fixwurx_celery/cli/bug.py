@@ -14,6 +14,7 @@ from fixwurx_celery.cli.options import NameOf, examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table, verdict
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
+from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.errors import BugUnknown, FixwurxError
 from fixwurx_celery.store import BugRecord, ClusterStore
 
@@ -64,7 +65,7 @@ def list_(states: Sequence[BugState], limit: int, as_json: bool) -> None:
         snapshot = connection.store.snapshot()
         records = listed(connection.store, snapshot, wanted, limit)
     if as_json:
-        print_json([record.as_dict() for record in records])
+        print_json([record.as_dict(snapshot.now_ms) for record in records])
         return
     print_table(
         LIST,
@@ -99,7 +100,7 @@ def show(bug_id: str, as_json: bool) -> None:
         record = known_bug(connection.store, bug_id)
         now_ms = connection.store.snapshot(most_nodes=0).now_ms
     if as_json:
-        print_json({**record.as_dict(), "spec": record.spec})
+        print_json({**record.as_dict(now_ms), "spec": record.spec})
         return
     print_fields(described(record, now_ms))
 
@@ -213,6 +214,9 @@ def described(record: BugRecord, now_ms: int) -> list[tuple[str, object]]:
         return f"{times} {'run' if times == 1 else 'runs'} ended by the death of"
 
     spec, outcome = record.spec, record.outcome
+    limits, clocks, silent_ms = (
+        spec.get("limits", {}), record.clocks(now_ms), record.silent_ms(now_ms),
+    )  # fmt: skip
     state = f"{record.state}, being cancelled" if record.cancelling else str(record.state)
     fields: list[tuple[str, object]] = [
         ("id", record.id),
@@ -223,11 +227,14 @@ def described(record: BugRecord, now_ms: int) -> list[tuple[str, object]]:
         ("requires", ", ".join(spec.get("requires", []))),
         ("priority", record.priority),
         ("time limit", f"{spec['timeout_s']:g} s" if "timeout_s" in spec else ""),
+        ("limits", told({BugClock(name).word: f"{s:g} s" for name, s in limits.items()})),
         ("in line", ago(record.waiting_ms)),
         ("assigned", ago(record.assigned_ms)),
         ("started", ago(record.started_ms)),
         ("ended", ago(record.finished_ms)),
         ("took", age(time_of(record, now_ms)) if record.state in TERMINAL else ""),
+        ("clocks", told({clock.word: age(ms) for clock, ms in clocks.items() if ms})),
+        ("last output", "" if silent_ms is None else f"{age(silent_ms)} ago"),
         ("epoch", record.epoch or ""),
         ("runs", record.runs),
         ("attempts", f"{died(record.attempts)} its process" if record.attempts else ""),

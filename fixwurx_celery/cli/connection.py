@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from fixwurx_celery.broker import make_app
+from fixwurx_celery.cli.findings import mode_of
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
+from fixwurx_celery.redis_client import WrongAddress
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import ClusterStore, connect
 
@@ -86,10 +88,15 @@ def reach(connection: Connection) -> None:
         # The client tries a wrong password again and again, as if it were a broken connection.
         retry.update_retries(0)
         probe.client.set_retry(retry)
+    info: dict[str, Any] = {}
     try:
-        if answered(probe.ping):
-            return
+        if answered(lambda: info.update(probe.ping())):
+            if mode_of(info) != "sentinel":
+                return
+            trouble = "a sentinel answers there; write redis+sentinel://host:port/mastername"
     except Exception as error:  # also of what answers there and is no Redis, or refuses us
+        if isinstance(error.__cause__, WrongAddress):  # which says what to mend
+            raise
         trouble = str(error.__cause__ or error).rstrip(".")
     finally:
         probe.close()

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from fixwurx_celery.addresses import is_sentinel
 from fixwurx_celery.broker import make_app
 from fixwurx_celery.cli.config import warnings
 from fixwurx_celery.cli.connection import answered, reach, reach_broker, settings_here
@@ -15,6 +16,7 @@ from fixwurx_celery.cli.findings import (
     about_clock,
     about_controller,
     about_nodes,
+    about_replicas,
     about_server,
     about_waiting,
 )
@@ -108,10 +110,13 @@ def examined(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
             return
         store = connection.store
-        server = about_server(store.ping())
+        info = store.ping()
+        server = about_server(info)
         yield from server
         if any(finding.what == "store mode" and finding.level == "FAIL" for finding in server):
             return
+        if is_sentinel(settings.redis_url):
+            yield about_replicas(info)
         yield about_way(connection)
         before_ms = time.time() * 1000
         snapshot = store.snapshot()

@@ -15,8 +15,10 @@ __all__ = [
     "about_clock",
     "about_controller",
     "about_nodes",
+    "about_replicas",
     "about_server",
     "about_waiting",
+    "mode_of",
 ]
 
 OLDEST_VERSION: Final = (6, 2)
@@ -71,7 +73,7 @@ def about_server(info: Mapping[str, Any]) -> list[Finding]:
             "store version", f"{name} is too old: 6.2 is the oldest that has what is used here",
             "run Redis 6.2 or newer, or Valkey",
         ))  # fmt: skip
-    mode = str(info.get("redis_mode", "standalone"))
+    mode = mode_of(info)
     if mode == "cluster" or info.get("cluster_enabled") in (1, "1"):
         found.append(fail(
             "store mode",
@@ -86,6 +88,28 @@ def about_server(info: Mapping[str, Any]) -> list[Finding]:
     else:
         found.append(ok("store mode", f"{mode}, primary"))
     return [*found, about_memory(info), about_persistence(info)]
+
+
+def mode_of(info: Mapping[str, Any]) -> str:
+    """`standalone`, `cluster` or `sentinel`; Redis and Valkey have it under different names."""
+    return str(info.get("redis_mode") or info.get("server_mode") or "standalone")
+
+
+def about_replicas(info: Mapping[str, Any]) -> Finding:
+    """Whether sentinels would find somebody to promote."""
+    what, count = "store replicas", int(info.get("connected_slaves", 0))
+    if not count:
+        return warn(
+            what, "none follows the primary: there is nothing to fail over to",
+            "start one, or look at its log and at its masterauth",
+        )  # fmt: skip
+    found = f"{count} {'follows' if count == 1 else 'follow'} the primary"
+    if not int(info.get("min_slaves_good_slaves", count) or 0):
+        return warn(
+            what, f"{found}, and none keeps up: writes are refused (min-replicas-to-write)",
+            "look at its log and at the network between them",
+        )  # fmt: skip
+    return ok(what, found)
 
 
 def version_of(text: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
-from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of
+from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of, other_id
 from fixwurx_celery.cli.progress import BugView, Progress, RunView
 from fixwurx_celery.cli.results import NO_VERDICT, Results
 from fixwurx_celery.cli.sources import Packed
@@ -27,6 +27,9 @@ __all__ = ["Following"]
 ENDS: Final = frozenset({"bug_finished", "bug_cancelled", "bug_escalated", "bug_released"})
 LOOK_AGAIN_S: Final = 5.0
 """However quiet the event log is, the records themselves are looked at this often."""
+LISTEN_EVERY_S: Final = 1.0
+LISTEN_TO: Final = 100
+"""Bugs, those that have run longest, of which is known when they last printed something."""
 EVENTS_WAIT_MS: Final = 200
 STORE_AWAY_S: Final = 120.0
 LIVE_IDS: Final = 100_000
@@ -49,6 +52,7 @@ class Following:
     failures: int = 0
     _after: str = "0-0"
     _looked_at: float = 0.0
+    _listened_at: float = 0.0
     _away_since: float | None = None
     _is_admitting: bool = True
 
@@ -65,7 +69,7 @@ class Following:
             record = known.get(bug.id)
             if record is not None and not is_same(record, bug):
                 # The id stands for another question there; this one gets a name of its own.
-                bug = replace(bug, id=f"{bug.id[:119]}-{each.input[:8]}")
+                bug = replace(bug, id=other_id(each))
             items.append(Item(packed=each, bug=bug))
         self.open = {item.bug.id: item for item in items}
         records = {record.id: record for record in store.bugs(list(self.open))}
@@ -139,13 +143,27 @@ class Following:
             self._submit()
             over = list(self.open)
             self.view.ready_nodes = store.snapshot(most_nodes=0).live_nodes
-        for record in store.bugs(list(dict.fromkeys(over))):
+        looked_at = dict.fromkeys(over)
+        records = store.bugs(list(looked_at))
+        for bug_id in looked_at.keys() - {record.id for record in records}:
+            self._lose(bug_id)
+        for record in records:
             if record.id not in self.open:
                 continue
             if record.state in TERMINAL:
                 self._end(self.open[record.id], record)
             else:
                 self._see_live(record)
+        if now - self._listened_at > LISTEN_EVERY_S:
+            self._listened_at = now
+            self._listen(now)
+
+    def _listen(self, now: float) -> None:
+        """Finds out when the bugs that run last printed something."""
+        running = self.view.running
+        oldest = sorted(running, key=lambda bug_id: running[bug_id].began)[:LISTEN_TO]
+        for bug_id, silent_ms in self.connection.store.silences(oldest).items():
+            running[bug_id].printed = now - silent_ms / 1000
 
     def _see(self, event: Event) -> bool:
         """Takes the event in; whether its bug has come to an end."""
@@ -175,6 +193,20 @@ class Following:
             )
         elif record.state is not BugState.RUNNING:
             self.view.running.pop(record.id, None)
+
+    def _lose(self, bug_id: str) -> None:
+        """The store does not know the bug (any more): one that failed over loses its last moments.
+        It is handed over again with the next look, and its source with it."""
+        item = self.open[bug_id]
+        if not item.is_submitted:
+            return
+        item.is_submitted, self._looked_at = False, 0.0
+        self.view.running.pop(bug_id, None)
+        if not self._is_admitting:
+            self.withdrawn.append(self.open.pop(bug_id))
+            return
+        item.packed.kept(self.artifacts.put)
+        self.progress.note(f"{item.id} was lost by the store, and is submitted again")
 
     def _end(self, item: Item, record: BugRecord) -> None:
         """Writes down how it ended: logs first, then the patch, then the line that counts."""

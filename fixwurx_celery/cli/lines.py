@@ -1,5 +1,6 @@
 """A bug of a run, what the cluster says of it, and the line of results.jsonl that this makes."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState, Outcome, termina
 from fixwurx_celery.errors import FixwurxError
 from fixwurx_celery.store import BugRecord
 
-__all__ = ["Item", "check_cluster", "is_answer", "is_same", "line_of"]
+__all__ = ["Item", "check_cluster", "is_answer", "is_same", "line_of", "other_id"]
 
 
 @dataclass(slots=True)
@@ -33,10 +34,27 @@ class Item:
 
 
 def is_same(record: BugRecord, bug: Bug) -> bool:
-    """Whether the cluster was asked the same under this id."""
+    """Whether the cluster was asked the same under this id. Limits change no answer; but what has
+    none and is done again must be done within those of now."""
     payload = json.loads(json.dumps(bug.payload))
     asked: bool = record.spec.get("payload") == payload and record.spec.get("agents") == bug.agents
+    is_repeated = record.state in TERMINAL and not is_answer(record)
+    if is_repeated and _bounds(bug) != [
+        record.spec.get("timeout_s"),
+        record.spec.get("limits", {}),
+    ]:
+        return False
     return asked and sorted(record.spec.get("requires", [])) == sorted(bug.requires)
+
+
+def other_id(item: Packed) -> str:
+    """An id for the bug where its own stands for another question: the same one every time."""
+    asked = json.dumps([item.input, *_bounds(item.bug)], sort_keys=True)
+    return f"{item.bug.id[:119]}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+
+def _bounds(bug: Bug) -> list[Any]:
+    return [bug.timeout_s, dict(bug.limits)]
 
 
 def is_answer(record: BugRecord) -> bool:
@@ -59,6 +77,7 @@ def line_of(item: Item, record: BugRecord, patch: str | None) -> dict[str, Any]:
         "node": record.worker_id or last_node(record),
         "attempts": record.runs,
         "seconds": None if took_ms is None else round(took_ms / 1000, 3),
+        "clocks": {str(clock): ms / 1000 for clock, ms in record.counted.items()},
         "reason": str(outcome.get("reason") or outcome.get("summary") or ""),
         "input": item.packed.input,
     }

@@ -15,6 +15,7 @@ from fixwurx_celery.cli.located import MOST_BYTES, Located, decoded, read_json_l
 from fixwurx_celery.cli.names import did_you_mean
 from fixwurx_celery.cli.shipped import check_payload
 from fixwurx_celery.domain.bugs import AGENTS_PER_BUG, ID, LABEL, MAX_AGENTS, MAX_PRIORITY, Bug
+from fixwurx_celery.domain.clocks import MAX_SECONDS, BugClock
 from fixwurx_celery.embedded import NodeSpec
 from fixwurx_celery.engine.payload import KEYS
 from fixwurx_celery.errors import InputError
@@ -23,8 +24,8 @@ from fixwurx_celery.settings import Settings
 __all__ = ["SHIPPED_ENGINE", "Manifest", "load_manifest"]
 
 SHIPPED_ENGINE: Final = str(Settings.__dataclass_fields__["engine"].default)
-COMMON: Final = ("id", "agents", "requires", "priority", "timeout", "expected_seconds")
-MOST_SECONDS: Final = 7 * 86400
+COMMON: Final = ("id", "agents", "requires", "priority", "timeout", "limits", "expected_seconds")
+CLOCKS: Final = tuple(map(str, BugClock))
 MOST_PROBLEMS: Final = 50
 
 
@@ -171,8 +172,9 @@ class _Reader:
         priority = self._number(
             fields, "priority", 0, -MAX_PRIORITY, MAX_PRIORITY, whole=True
         )  # fmt: skip
-        timeout_s = self._number(fields, "timeout", default_timeout_s, 0, MOST_SECONDS)
-        expected_s = self._number(fields, "expected_seconds", None, 0, MOST_SECONDS)
+        timeout_s = self._number(fields, "timeout", default_timeout_s, 0, MAX_SECONDS)
+        expected_s = self._number(fields, "expected_seconds", None, 0, MAX_SECONDS)
+        limits = self._limits(fields)
         self.agents, self.requires = int(agents or AGENTS_PER_BUG), self._labels(fields)
         payload = {
             key: plain(value) for key, value in fields.items() if key in KEYS or key not in known
@@ -187,6 +189,7 @@ class _Reader:
             requires=self.requires,
             priority=int(priority or 0),
             timeout_s=float(timeout_s or 0),
+            limits=limits,
             expected_s=None if expected_s is None else float(expected_s),
             payload=payload,
         )
@@ -219,6 +222,7 @@ class _Reader:
         high: float,
         *,
         whole: bool = False,
+        inside: str = "",
     ) -> float | None:
         value = fields.get(key)
         if value is None:
@@ -228,9 +232,33 @@ class _Reader:
         right_type = isinstance(value, int if whole else (int, float)) and type(value) is not bool
         if not right_type or not low <= value <= high or (not whole and value <= low):
             example = f"{key}: {default if default is not None else 40:g}"
-            self.problem((key,), f"{key} {_shown(value)} must be {kind}, {bounds}; e.g. {example}")
+            if inside:
+                example = f"{inside}: {{{example}}}"
+            path = (inside, key) if inside else (key,)
+            shown = f"{'.'.join(path)} {_shown(value)}"
+            self.problem(path, f"{shown} must be {kind}, {bounds}; e.g. {example}")
             return default
         return float(value)
+
+    def _limits(self, fields: Mapping[str, Any]) -> dict[str, float]:
+        value = fields.get("limits")
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problem(
+                ("limits",),
+                f"limits {_shown(value)} must have seconds by clock; e.g. limits: {{setup: 900}}",
+            )
+            return {}
+        for name in value:
+            if name not in CLOCKS:
+                meant = did_you_mean(name, CLOCKS) or f"; clocks are {', '.join(CLOCKS)}"
+                self.problem(("limits", name), f"unknown field limits.{name}{meant}")
+        seconds = {
+            name: self._number(value, name, None, 0, MAX_SECONDS, inside="limits")
+            for name in CLOCKS
+        }
+        return {name: limit for name, limit in seconds.items() if limit is not None}
 
     def _labels(self, fields: Mapping[str, Any]) -> frozenset[str]:
         value = fields.get("requires")

@@ -31,17 +31,22 @@ STYLES: Final[Mapping[str, str]] = {
 
 @dataclass(slots=True)
 class BugView:
-    """A bug on a node, as it is shown."""
+    """A bug on a node, as it is shown. `printed` is None until it is known."""
 
     id: str
     node: str
     phase: str
     began: float
+    printed: float | None = None
+
+    def silence(self, now: float) -> str:
+        """How long ago it last printed something, or began."""
+        return "" if self.printed is None else f"output {duration(now - self.printed)} ago"
 
 
 @dataclass(slots=True)
 class RunView:
-    """What there is to show of a run. `began` and BugView's are by the monotonic clock."""
+    """What there is to show of a run. Its times and BugView's are by the monotonic clock."""
 
     total: int
     began: float
@@ -138,12 +143,11 @@ class LineProgress:
         if now - self._said_at < SUMMARY_EVERY_S:
             return
         oldest = next(iter(view.oldest()), None)
-        longest = (
-            f"; longest: {oldest.id} for {duration(now - oldest.began)}, {oldest.phase}"
-            if oldest
-            else ""
-        )
-        self.note(summary(view, now) + longest)
+        longest = []
+        if oldest:
+            longest = [f"; longest: {oldest.id} for {duration(now - oldest.began)}", oldest.phase]
+            longest += filter(None, [oldest.silence(now)])
+        self.note(summary(view, now) + ", ".join(longest))
 
     def close(self) -> None:
         """See Progress."""
@@ -190,6 +194,7 @@ class LiveProgress:
                     (self._fit(bug.id), ""),
                     (f"  {bug.phase:<14}", "cyan"),
                     (f"  {duration(now - bug.began):>7}", ""),
+                    (f"  {bug.silence(now):<17}", "bright_black"),
                     (f"  {short(bug.node)}", "bright_black"),
                 ]
             )

@@ -41,6 +41,15 @@ A manifest:
     - id: BUG-123
       source: {path: ./repo}              # or {git: URL, ref: COMMIT}
       reproduce: python -m pytest -q -x tests/test_gcd.py
+      timeout: 300                        # seconds of one run, but for its set-up
+      limits: {setup: 900, waiting: 3600} # seconds by clock: waiting, setup, run, verify
+
+\b
+Four clocks: waiting in line, setup (fetching the source, until it is ready to be worked on), run,
+and verify. Each may have a limit, after which the bug ends TIMED_OUT. Those of a run that have none
+share `timeout`; setup has 600 s of its own unless `limits` says otherwise, so that a slow clone is
+never charged to `timeout`. Waiting is not limited unless `limits` says so, and counts over all
+stays in line; the others begin anew with each attempt.
 
 """
     + examples(
@@ -59,7 +68,7 @@ A manifest:
         help="One of these nodes, e.g. 9:python,large-memory. Repeat it for more.")  # fmt: skip
 @option("--timeout", env="TIMEOUT", default=300.0, show_default=True,
         type=click.FloatRange(0, 604800, min_open=True),
-        help="Seconds for each bug that states none.")  # fmt: skip
+        help="Seconds for a run, without set-up, of each bug that states none.")  # fmt: skip
 @option("--max-time", env="MAX_TIME", type=click.FloatRange(0, min_open=True),
         help="Seconds after which no further bug begins.")  # fmt: skip
 @option("--max-failures", env="MAX_FAILURES", type=click.IntRange(1),

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -15,13 +15,13 @@ from fixwurx_celery.cli.findings import bugs as counted
 from fixwurx_celery.cli.findings import unservable
 from fixwurx_celery.cli.manifest import load_manifest
 from fixwurx_celery.cli.options import examples, json_option, option
-from fixwurx_celery.cli.sources import pack_sources
+from fixwurx_celery.cli.sources import Packed, pack_sources
 from fixwurx_celery.cli.table import Column, age, print_json, print_table, verdict
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.connection import refusal
 from fixwurx_celery.cluster.handle import as_completed
 from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState, Outcome
-from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.errors import BugUnknown, StoreUnavailable
 from fixwurx_celery.store import BugRecord, Submission
 
 __all__ = ["submit"]
@@ -59,14 +59,12 @@ def submit(manifest: str, wait: bool, timeout: float | None, as_json: bool) -> i
     settings = settings_here()
     packed = list(pack_sources(load_manifest(manifest, engine=settings.engine), settings.engine))
     with cluster(settings) as connection:
-        put = cache(open_artifacts(connection.settings).put)  # bugs of one folder share its bytes
-        bugs = [bug.kept(put) for bug in packed]
-        submissions = connection.submit(bugs)
+        bugs, submissions = hand_over(connection, packed)
         results = [taken(bug, answer) for bug, answer in zip(bugs, submissions, strict=True)]
         look_up_the_known(connection, results, submissions)
         warn_of_the_unservable(connection, bugs, submissions)
         if wait:
-            wait_for(connection, results, timeout)
+            wait_for(connection, packed, results, timeout)
     if as_json:
         print_json(results)
     else:
@@ -75,6 +73,15 @@ def submit(manifest: str, wait: bool, timeout: float | None, as_json: bool) -> i
         return exit_status([result["state"] != REFUSED for result in results])
     fixed = [is_fixed(result) for result in results]
     return 0 if all(fixed) else 4
+
+
+def hand_over(
+    connection: Connection, packed: Sequence[Packed]
+) -> tuple[list[Bug], list[Submission]]:
+    """The bugs as they were submitted, their sources put before them; and what became of each."""
+    put = cache(open_artifacts(connection.settings).put)  # bugs of one folder share its bytes
+    bugs = [bug.kept(put) for bug in packed]
+    return bugs, connection.submit(bugs)
 
 
 def taken(bug: Bug, submission: Submission) -> dict[str, Any]:
@@ -130,11 +137,15 @@ def warn_of_the_unservable(
 
 
 def wait_for(
-    connection: Connection, results: list[dict[str, Any]], timeout_s: float | None
+    connection: Connection,
+    packed: Sequence[Packed],
+    results: list[dict[str, Any]],
+    timeout_s: float | None,
 ) -> None:
     """Waits until all that were taken have ended or time is over, and fills in how they ended.
 
-    Ctrl-C ends the waiting only, and says so.
+    What a store that failed over has lost is submitted again. Ctrl-C ends the waiting only, and
+    says so.
     """
     by_id = {result["id"]: result for result in results if result["state"] != REFUSED}
     began = time.monotonic()
@@ -150,6 +161,11 @@ def wait_for(
                     tell_end(record, len(by_id) - len(open_ids), len(by_id), began)
             except StoreUnavailable:
                 patiently(connection.store.last_event_id)
+            except BugUnknown:
+                for bug, answer in patiently(lambda: submit_lost(connection, packed, open_ids)):
+                    by_id[bug.id].update(taken(bug, answer))
+                    if refusal(bug, answer):
+                        del open_ids[bug.id]
             else:
                 if open_ids:
                     click.echo(
@@ -167,6 +183,18 @@ def wait_for(
             err=True,
         )
         raise
+
+
+def submit_lost(
+    connection: Connection, packed: Sequence[Packed], open_ids: Collection[str]
+) -> list[tuple[Bug, Submission]]:
+    """Submits those again that the store does not know any more; what became of each."""
+    known = {record.id for record in connection.store.bugs(list(open_ids))}
+    lost = [each for each in packed if each.bug.id in open_ids and each.bug.id not in known]
+    if not lost:
+        return []
+    click.echo(f"the store has lost {counted(len(lost))}: submitted again", err=True)
+    return list(zip(*hand_over(connection, lost), strict=True))
 
 
 def tell_end(record: BugRecord, done: int, total: int, began: float) -> None:

@@ -32,6 +32,7 @@ RUNNING: Final = [
     Column(title="phase"),
     Column(title="node", is_flexible=True),
     Column(title="runs for", is_right=True),
+    Column(title="last output", is_right=True),
 ]
 
 
@@ -165,10 +166,7 @@ def frame(
         [line_told(line, snapshot.now_ms) for line in snapshot.lines],
         drawn(
             RUNNING,
-            [
-                (r.id, r.phase, r.worker_id, age(snapshot.now_ms - (r.started_ms or 0)))
-                for r in records
-            ],
+            [running_row(record, snapshot.now_ms) for record in records],
             columns,
         )
         if records
@@ -184,6 +182,12 @@ def frame(
         if part:
             lines += [*part, ""]
     return [line if columns is None or "\x1b" in line else line[:columns] for line in lines[:-1]]
+
+
+def running_row(record: BugRecord, now_ms: int) -> list[object]:
+    """The cells of a bug that runs."""
+    took_ms, silent_ms = now_ms - (record.started_ms or 0), record.silent_ms(now_ms)
+    return [record.id, record.phase, record.worker_id, age(took_ms), f"{age(silent_ms)} ago"]
 
 
 def shared(wanted: Sequence[int], room: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fixwurx_celery.cluster.connection import Connection
 from fixwurx_celery.domain.bugs import TERMINAL, BugState
-from fixwurx_celery.errors import WaitTimeout
+from fixwurx_celery.errors import BugUnknown, WaitTimeout
 from fixwurx_celery.store import BugRecord
 
 __all__ = ["BugHandle", "as_completed"]
@@ -36,7 +36,8 @@ class BugHandle:
     def wait(self, timeout: float | None = None) -> Any:
         """The outcome (any JSON), as soon as there is one.
 
-        Raises WaitTimeout after `timeout` seconds, and BugUnknown.
+        Raises WaitTimeout after `timeout` seconds, and BugUnknown, also when a store that failed
+        over has lost the bug: enqueue it again then.
         """
         self.record()
         for record in as_completed(self._connection, [self.bug_id], timeout=timeout):
@@ -55,6 +56,8 @@ def as_completed(
 ) -> Iterator[BugRecord]:
     """The records of the bugs as they end, each once; stops when all have, or time is over.
 
+    Raises BugUnknown for one that the store does not know (any more).
+
     Follows the event log, so that waiting for ten thousand costs no more calls than for one.
     """
     store, open_ids = connection.store, dict.fromkeys(bug_ids)
@@ -62,10 +65,15 @@ def as_completed(
     after = store.last_event_id()
     look_at, looked = list(open_ids), time.monotonic()
     while open_ids:
-        for record in store.bugs(look_at):
+        records = store.bugs(look_at)
+        for record in records:
             if record.state in TERMINAL and record.id in open_ids:
                 del open_ids[record.id]
                 yield record
+        known = {record.id for record in records}
+        for bug_id in look_at:
+            if bug_id in open_ids and bug_id not in known:
+                raise BugUnknown(bug_id)
         now = time.monotonic()
         left = LOOK_AGAIN_S if deadline is None else deadline - now
         if left <= 0 or not open_ids:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from fixwurx_celery.domain.clocks import MAX_SECONDS, checked_limits
+
 __all__ = [
     "AGENTS_PER_BUG",
     "ANSWERS",
@@ -15,7 +17,6 @@ __all__ = [
     "Bug",
     "BugState",
     "Outcome",
-    "Phase",
     "class_name",
     "terminal_state",
 ]
@@ -44,7 +45,7 @@ class BugState(StrEnum):
 TERMINAL: Final = frozenset({BugState.DONE, BugState.ESCALATED, BugState.CANCELLED})
 
 TRANSITIONS: Final[Mapping[BugState, frozenset[BugState]]] = {
-    BugState.PENDING: frozenset({BugState.ASSIGNED, BugState.CANCELLED}),
+    BugState.PENDING: frozenset({BugState.ASSIGNED, BugState.CANCELLED, BugState.ESCALATED}),
     BugState.ASSIGNED: frozenset(
         {BugState.RUNNING, BugState.PENDING, BugState.CANCELLED, BugState.ESCALATED}
     ),
@@ -57,19 +58,6 @@ TRANSITIONS: Final[Mapping[BugState, frozenset[BugState]]] = {
     BugState.CANCELLED: frozenset({BugState.PENDING}),
 }
 """Each state with those that may follow it. From a terminal state only `retry` leads on."""
-
-
-class Phase(StrEnum):
-    """How far a bug's engine is, in FixWurx's words."""
-
-    WAIT = "WAIT"
-    TRIAGE = "TRIAGE"
-    REPRO = "REPRO"
-    ANALYZE = "ANALYZE"
-    PATCH = "PATCH"
-    VERIFY = "VERIFY"
-    DONE = "DONE"
-    ESCALATE = "ESCALATE"
 
 
 class Outcome(StrEnum):
@@ -115,13 +103,18 @@ def checked_labels(labels: frozenset[str], what: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
-    """One piece of work, as it is submitted. Equal bugs have equal ids: an id is taken once."""
+    """One piece of work, as it is submitted. Equal bugs have equal ids: an id is taken once.
+
+    `limits` has seconds by clock: `waiting`, `setup`, `run`, `verify`. The clocks of a run that
+    have no limit there share `timeout_s`, except set-up, which has 600 s of its own.
+    """
 
     id: str
     agents: int = AGENTS_PER_BUG
     requires: frozenset[str] = frozenset()
     priority: int = 0
     timeout_s: float = 300.0
+    limits: Mapping[str, float] = field(default_factory=dict)
     expected_s: float | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
 
@@ -139,12 +132,13 @@ class Bug:
             raise ValueError(
                 f"priority {self.priority!r} must be a whole number within ±{MAX_PRIORITY}"
             )
-        if not 0 < self.timeout_s <= 7 * 86400:
+        if not 0 < self.timeout_s <= MAX_SECONDS:
             raise ValueError(f"timeout {self.timeout_s} must lie above 0 s and within 7 days")
-        if self.expected_s is not None and not 0 < self.expected_s <= 7 * 86400:
+        if self.expected_s is not None and not 0 < self.expected_s <= MAX_SECONDS:
             raise ValueError(
                 f"expected_seconds {self.expected_s} must lie above 0 s and within 7 days"
             )
+        checked_limits(self.limits)
         checked_labels(self.requires, "capability")
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 from fixwurx_celery.engine.base import EngineBug
 from fixwurx_celery.engine.triangulation import triangulation
 
-CLUSTER_FIELDS = ("requires", "priority", "timeout", "expected_seconds")
+CLUSTER_FIELDS = ("requires", "priority", "timeout", "limits", "expected_seconds")
 
 
 def main(arguments: list[str] | None = None) -> int:

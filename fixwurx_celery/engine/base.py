@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from fixwurx_celery.domain.bugs import Outcome, Phase
+from fixwurx_celery.domain.bugs import Outcome
+from fixwurx_celery.domain.clocks import Phase
 
 __all__ = ["JSON", "Artifacts", "Engine", "EngineBug", "EngineFactory", "Outcome", "Phase"]
 
@@ -54,6 +55,9 @@ class Engine(Protocol):
 
     Optional besides: `phase: str`, `checkpoint() -> JSON` (given to the next node's factory),
     `outcome: JSON` (read when all is done) and `cancel() -> None`.
+
+    `phase` is read between ticks and says whose clock the next one is charged to: set-up in TRIAGE,
+    verify in VERIFY, else the run's. So it changes at the end of a tick.
     """
 
     def execute_tick(self) -> None:

@@ -135,7 +135,7 @@ class Triangulation:
         observation = self._resumed_observation(resume)
         if observation is None:
             resume = {}
-            self._enter(Phase.REPRO)
+            yield from self._enter(Phase.REPRO)
             failure = yield from run_reproduce(work, workspace, self._processes)
             if failure.passed:
                 self._finish(Outcome.NOT_REPRODUCED, f"reproduce passed in {failure.seconds:.1f} s")
@@ -158,8 +158,7 @@ class Triangulation:
             refused=[str(one) for one in refused] if isinstance(refused, list) else [],
             log=self._say,
         )
-        self._enter(Phase.ANALYZE)
-        yield
+        yield from self._enter(Phase.ANALYZE)
         self._analyst = make_analyst(
             Case(
                 bug_id=self._bug.id,
@@ -184,10 +183,9 @@ class Triangulation:
             pending = [one for one in pending if not verifier.has_refused(one)]
             self._pending = pending
             if pending:
-                self._enter(Phase.PATCH)
+                yield from self._enter(Phase.PATCH)
                 self._say(f"{len(pending)} to verify, first: {pending[0].description}")
-                yield
-                self._enter(Phase.VERIFY)
+                yield from self._enter(Phase.VERIFY)
                 survivor = yield from verifier.first_survivor(pending)
                 self._pending = []
                 if survivor is not None:
@@ -198,7 +196,7 @@ class Triangulation:
                         edit=survivor.candidate.description,
                     )
                     return
-                self._enter(Phase.ANALYZE)
+                yield from self._enter(Phase.ANALYZE)
             if analyst.exhausted:
                 break
             pending = list(analyst.step())
@@ -235,7 +233,12 @@ class Triangulation:
             self._verifier.tried if self._verifier else 0,
         )
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: Phase) -> Steps[None]:
+        """Go on in that phase. The tick ends here, so that its clock runs before its work does."""
+        self._note(phase)
+        yield
+
+    def _note(self, phase: Phase) -> None:
         now = monotonic()
         spent = self._seconds.get(self.phase, 0.0) + now - self._entered
         self._seconds[self.phase] = round(spent, 3)
@@ -244,7 +247,7 @@ class Triangulation:
 
     def _finish(self, verdict: Outcome, reason: str, **found: str) -> None:
         is_good = verdict in (Outcome.FIXED, Outcome.NOT_REPRODUCED)
-        self._enter(Phase.DONE if is_good else Phase.ESCALATE)
+        self._note(Phase.DONE if is_good else Phase.ESCALATE)
         self._say(f"{verdict}: {reason}")
         self.outcome = {
             "outcome": str(verdict),

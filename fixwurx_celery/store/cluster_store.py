@@ -6,6 +6,7 @@ server cannot be reached within `socket_timeout` and a few retries.
 """
 
 import json
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,10 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
+from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     Beat,
@@ -56,6 +59,10 @@ SWEEP_AT_ONCE = 100
 
 MEND_AT_ONCE = 40_000
 """Keys that one round of mending looks at: a tenth of a second of the server's time."""
+TOO_FEW_REPLICAS = (
+    "the store refuses writes because too few replicas keep up with it (min-replicas-to-write); "
+    "look at its replicas"
+)
 
 
 def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redis.Redis":
@@ -65,7 +72,7 @@ def connect(url: str, *, socket_timeout: float = 5.0, retries: int = 5) -> "redi
     them. Scripts are idempotent, so the client may send one again after a reply that did not come.
     """
     over_network = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    return redis.Redis.from_url(
+    return open_client(
         url,
         decode_responses=True,
         encoding_errors="replace",  # a log with half a character in it must not stop a report
@@ -122,6 +129,15 @@ class ClusterStore:
         """Closes this process's connections."""
         self.client.close()
 
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """Where the primary was at the last call; None where no sentinels were asked."""
+        return primary_of(self.client)
+
+    def follow(self) -> None:
+        """For who only listens: the next look goes to the primary, if that has moved."""
+        follow(self.client)
+
     # -- calling ---------------------------------------------------------------------------
 
     @contextmanager
@@ -130,10 +146,15 @@ class ClusterStore:
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError) as error:
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise StoreUnavailable(
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
             ) from error
+        except WrongAddress as error:
+            url = without_password(self._url)
+            raise StoreUnavailable(f"FIXWURX_REDIS_URL={url} {error}") from error
         except redis.exceptions.OutOfMemoryError as error:
             raise StoreUnavailable(
                 "the store is out of memory and refuses writes; raise its maxmemory, or lower "
@@ -145,6 +166,8 @@ class ClusterStore:
                     f"the store refuses writes because it cannot write its own files: {error}; "
                     "look at its disk"
                 ) from error
+            if str(error).startswith("NOREPLICAS"):
+                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
             raise
 
     def _call(self, script: Script, **given: Any) -> list[Any]:
@@ -242,13 +265,22 @@ class ClusterStore:
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def fail_attempt(
-        self, bug_id: str, node: str, incarnation: str, epoch: int, charge: str, reason: str
+        self,
+        bug_id: str,
+        node: str,
+        incarnation: str,
+        epoch: int,
+        charge: str,
+        reason: str,
+        *,
+        runner: str = "",
     ) -> tuple[str, list[Assignment]]:
-        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring."""
+        """PENDING, ESCALATED, CANCELLED or STALE, and what to ring. With `runner` it is STALE also
+        when another run of this epoch has started."""
         reply = self._call(
             self._scripts["fail_attempt"],
-            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, charge=charge,
-            reason=reason, seed=self._seed(),
+            bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
+            charge=charge, reason=reason, seed=self._seed(),
         )  # fmt: skip
         return str(reply[0]), assignments(reply[1:])
 
@@ -329,12 +361,12 @@ class ClusterStore:
             raise NodeUnknown(node)
         return assignments(reply[1:])
 
-    def retire(self, node: str, incarnation: str) -> list[Assignment]:
-        """What to ring. Does nothing when another life of the node is in service."""
+    def retire(self, node: str, incarnation: str) -> list[Assignment] | None:
+        """What to ring; None when another life of the node is in service: nothing was done."""
         reply = self._call(
             self._scripts["retire"], node=node, incarnation=incarnation, seed=self._seed()
         )
-        return assignments(reply[1:])
+        return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def sweep(self, most: int = SWEEP_AT_ONCE, *, node: str = "", incarnation: str = "") -> Sweep:
         """Nodes now gone, queues to delete, and what to ring. Bounded: at most `most` of each kind.
@@ -447,6 +479,21 @@ class ClusterStore:
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
+    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
+        """For how many ms each of those that run has printed nothing; one light round trip."""
+        with self.reaching():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.time()
+            for bug_id in bug_ids:
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+            (seconds, microseconds), *replies = pipe.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        return {
+            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
+            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
+            if state == BugState.RUNNING
+        }
+
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""
         with self.reaching():
@@ -505,14 +552,17 @@ def _entry(bug: Bug) -> str:
         "timeout_s": bug.timeout_s,
         "payload": bug.payload,
     }
+    if bug.limits:
+        spec["limits"] = dict(bug.limits)
     try:
         written = json.dumps(spec, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise type(error)(f"the payload of bug {bug.id} is no JSON: {error}") from error
     # The spec goes in as text, so that Lua never reads and rewrites what is in it.
-    return json.dumps(
-        [bug.id, bug.bug_class, bug.priority, expected_ms, written], separators=(",", ":")
-    )
+    entry = [bug.id, bug.bug_class, bug.priority, expected_ms, written]
+    if (wait_limit_s := bug.limits.get(BugClock.WAITING)) is not None:
+        entry.append(math.ceil(wait_limit_s * 1000))
+    return json.dumps(entry, separators=(",", ":"))
 
 
 def _chunks(entries: Sequence[str]) -> Iterator[list[str]]:

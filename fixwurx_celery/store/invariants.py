@@ -25,7 +25,9 @@ from fixwurx_celery.store.records import bug_of
 
 __all__ = ["violations"]
 
-BUG_FIELDS = ("state", "class", "node", "incarnation", "rank", "seat", "outcome", "epoch")
+BUG_FIELDS = (
+    "state", "class", "node", "incarnation", "rank", "seat", "outcome", "epoch", "wait_limit_ms",
+)  # fmt: skip
 NODE_FIELDS = ("state", "profile", "free", "bugs", "kept_for", "shelf", "incarnation")
 CHUNK = 200
 TRIES = 5
@@ -99,7 +101,7 @@ class Audit:
         names |= set(self._members("nodes")) | set(self._members("gone"))
         lines |= set(self.client.smembers(self.prefix + "lines"))
         self.nodes, self.lines = sorted(names), sorted(lines)
-        for index in ("outbox", "leases", "delayed", "finished"):
+        for index in ("outbox", "leases", "delayed", "patience", "finished"):
             self.bugs.update(self._members(index))
         for line in self.lines:
             self.bugs.update(bug_of(seat) for seat in self._members(f"line:{line}"))
@@ -215,13 +217,14 @@ class Audit:
         key = f"bug:{name}"
         known = self.client.hmget(f"{self.prefix}{key}", "class", "seat", "node")
         bug_class, seat, node = known
-        fields, rank, due, bell, lease, ended, agents, owner = self._at_once(
+        fields, rank, due, bell, lease, ended, patience, agents, owner = self._at_once(
             ("HMGET", key, *BUG_FIELDS),
             ("ZSCORE", f"line:{bug_class}", seat or ""),
             ("ZSCORE", "delayed", name),
             ("ZSCORE", "outbox", name),
             ("ZSCORE", "leases", name),
             ("ZSCORE", "finished", name),
+            ("ZSCORE", "patience", name),
             ("HGET", f"held:{node}", name),
             ("HMGET", f"node:{node}", "incarnation", "state"),
         )
@@ -237,6 +240,7 @@ class Audit:
             if where is not None
         }  # fmt: skip
         if not record:
+            places |= {"patience"} if patience is not None else set()
             return self._without_record(name, places)
         state = record.get("state", "")
         allowed: dict[str, tuple[set[str], ...]] = {
@@ -248,6 +252,9 @@ class Audit:
         wrong = []
         if places not in allowed.get(state, ({"finished"},)):
             wrong.append(f"is {state}, and is in {', '.join(sorted(places)) or 'no place'}")
+        is_limited = state in ("PENDING", "ASSIGNED") and "wait_limit_ms" in record
+        if (patience is not None) != is_limited:
+            wrong.append(f"is {state}, and its waiting {'does not end' if is_limited else 'ends'}")
         if rank is not None and int(rank) != int(record["rank"]):
             wrong.append(f"has rank {record['rank']}, and stands in line as {int(rank)}")
         if agents is not None and agents != record["class"].partition("|")[0]:

@@ -43,8 +43,10 @@ KEYS = (
         "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in line "
         "(`rank`, `seat`), whose it is (`node`, `incarnation`, `epoch`, `runner`), how far it is "
         "(`phase`, `checkpoint`, `runs`, `cancelling`, `logged`), what it cost (`attempts`, "
-        "`losses`, `history`), how it ended (`outcome`), and when (`waiting_ms`, `assigned_ms`, "
-        "`started_ms`, `finished_ms`)",
+        "`losses`, `history`), how it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, "
+        "`started_ms`, `printed_ms`, `finished_ms`), and its clocks: what each has counted "
+        "(`waited_ms`, `setup_ms`, `run_ms`, `verify_ms`), since when the one of its run counts "
+        "(`since_ms`), and how long it may wait (`wait_limit_ms`, where that is limited)",
         "when it is released, or FIXWURX_KEEP_FINISHED_SEC after it ended, by a sweep",
     ),
     Key(
@@ -151,8 +153,8 @@ KEYS = (
         "SERVER",
         "server",
         "hash",
-        "the server's `run_id` at the last sweep, and when that was (`swept_ms`): silence of nodes "
-        "counts only while somebody could hear them",
+        "the server's `run_id` at the last sweep, when that was (`swept_ms`), and when silence was "
+        "last forgiven (`forgiven_ms`): silence counts only while somebody could hear",
         "stays",
     ),
     Key(
@@ -204,6 +206,13 @@ KEYS = (
         "sorted set",
         "bugs that back off after failures, by when they join their line",
         "each when it is due, by a sweep",
+    ),
+    Key(
+        "PATIENCE",
+        "patience",
+        "sorted set",
+        "bugs with a waiting limit that are in line, back off or are assigned, by when it is over",
+        "each when it starts, or ends; when it is due, by a sweep",
     ),
     Key(
         "FINISHED",

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from fixwurx_celery.domain.bugs import Assignment, BugState
+from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
+from fixwurx_celery.domain.clocks import BugClock, clock_of
 from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
 
 __all__ = [
@@ -21,6 +22,15 @@ __all__ = [
     "bug_record",
     "snapshot",
 ]
+
+
+COUNTED: Final = {
+    BugClock.WAITING: "waited_ms",
+    BugClock.SETUP: "setup_ms",
+    BugClock.RUN: "run_ms",
+    BugClock.VERIFY: "verify_ms",
+}
+"""Each clock with the field in which the record has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BugRecord:
-    """A bug as the store knows it. Times in ms since 1970 by the store's clock, or None."""
+    """A bug as the store knows it. Times in ms since 1970 by the store's clock, or None; `counted`
+    is what each clock has counted, without the present stay."""
 
     id: str
     state: BugState
@@ -83,13 +94,35 @@ class BugRecord:
     waiting_ms: int | None
     assigned_ms: int | None
     started_ms: int | None
+    since_ms: int | None
+    printed_ms: int | None
     finished_ms: int | None
+    counted: Mapping[BugClock, int]
     outcome: Any
     history: Sequence[Mapping[str, Any]]
     spec: Mapping[str, Any]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The stable keys of `bug list --json`, and the rest."""
+    def clocks(self, now_ms: int) -> dict[BugClock, int]:
+        """What each clock shows at that time, in ms: all stays since it was submitted or retried,
+        with the present one. None runs for an ended bug, nor for a reservation."""
+        shown = dict(self.counted)
+        if self.state is BugState.RUNNING:
+            clock, since_ms = clock_of(self.phase), self.since_ms
+        else:
+            clock, since_ms = BugClock.WAITING, self.waiting_ms
+        if since_ms is not None and self.state not in TERMINAL:
+            shown[clock] += max(0, now_ms - since_ms)
+        return shown
+
+    def silent_ms(self, now_ms: int) -> int | None:
+        """How long ago a bug that runs printed something, or started; None when it does not run."""
+        if self.state is not BugState.RUNNING or self.started_ms is None:
+            return None
+        return max(0, now_ms - max(self.started_ms, self.printed_ms or 0))
+
+    def as_dict(self, now_ms: int) -> dict[str, Any]:
+        """The stable keys of `bug list --json`, and the rest, as they are at that time."""
+        clocks = self.clocks(now_ms)
         return {
             "id": self.id,
             "state": str(self.state),
@@ -105,7 +138,12 @@ class BugRecord:
             "waiting_ms": self.waiting_ms,
             "assigned_ms": self.assigned_ms,
             "started_ms": self.started_ms,
+            "printed_ms": self.printed_ms,
             "finished_ms": self.finished_ms,
+            "waited_ms": clocks[BugClock.WAITING],
+            "setup_ms": clocks[BugClock.SETUP],
+            "run_ms": clocks[BugClock.RUN],
+            "verify_ms": clocks[BugClock.VERIFY],
             "history": list(self.history),
         }
 
@@ -195,7 +233,10 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
         waiting_ms=number("waiting_ms"),
         assigned_ms=number("assigned_ms"),
         started_ms=number("started_ms"),
+        since_ms=number("since_ms"),
+        printed_ms=number("printed_ms"),
         finished_ms=number("finished_ms"),
+        counted={clock: number(field) or 0 for clock, field in COUNTED.items()},
         outcome=json.loads(fields["outcome"]) if "outcome" in fields else None,
         history=json.loads(fields.get("history") or "[]"),
         spec=spec,

@@ -17,6 +17,7 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.node import DuplicateNode, Node
 from fixwurx_celery.worker.runner import Runner
+from fixwurx_celery.worker.stopping import hear_signals, tell_own_signals
 
 __all__ = ["node_app"]
 
@@ -73,43 +74,54 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = ("celery.worker.consumer:Tasks",)
 
     def __init__(self, _consumer: Any, **_: Any) -> None:
-        self._timer: Any = None
+        self._timers: list[Any] = []
         self._entered = False
+        self._primary: tuple[str, int] | None = None
         self._node: Node | None = None
 
     def start(self, consumer: Any) -> None:
         """At boot, and after every reconnection to the broker."""
         self._node = node = consumer.app.fixwurx_node
         pool = consumer.pool
-        node.pool_pids = lambda: [process.pid for process in list(pool._pool._pool)]
-        self._timer = consumer.timer.call_repeatedly(LOOK_AT_POOL_S, pool.maintain_pool)
+        node.pool_pids = lambda: [process.pid for process in getattr(pool._pool, "_pool", ())]
+        self._timers = [
+            consumer.timer.call_repeatedly(LOOK_AT_POOL_S, pool.maintain_pool),
+            consumer.timer.call_repeatedly(LOOK_AT_POOL_S, self._follow, (node,)),
+        ]
         if consumer.connection.transport.driver_type == "redis":
             # The node's queue is consumed without acks, yet kombu's Redis channel would write one
             # for each message: a round trip in which the node hands out nothing.
             consumer.task_consumer.channel.basic_ack = lambda *_, **__: None
-        if self._entered:
-            return
-        try:
-            node.enter()
-        except DuplicateNode as error:
-            log.error("%s", error)
-            raise WorkerShutdown(1) from error
-        self._entered = True
+        if not self._entered:
+            hear_signals(consumer.controller)
+            try:
+                node.enter()
+            except DuplicateNode as error:
+                log.error("%s", error)
+                raise WorkerShutdown(1) from error
+            self._entered = True
+        self._primary = node.primary()
 
     def stop(self, consumer: Any) -> None:
         """The broker is lost (the consumer's state is RUN then), or the worker shuts down."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         if self._node and consumer.blueprint.state != bootsteps.RUN:
             self._node.drain()
 
+    def _follow(self, node: Node) -> None:
+        """Makes the consumer connect again when the heart has found another primary: one that was
+        replaced may hold the consumer's connection for long, and say nothing on it."""
+        if self._entered and node.primary() != self._primary:
+            raise ConnectionResetError(f"the store's primary is at {node.primary()} now")
+
     def shutdown(self, consumer: Any) -> None:
         """The pool has ended its tasks."""
-        if consumer.event_dispatcher:
-            consumer.event_dispatcher.flush()
         if self._node:
             self._node.leave()
+        if consumer.event_dispatcher:
+            consumer.event_dispatcher.flush()
 
 
 def node_app(settings: Settings) -> Celery:
@@ -135,6 +147,7 @@ def node_app(settings: Settings) -> Celery:
         nonlocal runner
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
+            tell_own_signals(node.stopping)
             runner = Runner(
                 ClusterStore.from_settings(settings, bell=doorbell(settings), is_patient=False),
                 settings,
@@ -143,6 +156,7 @@ def node_app(settings: Settings) -> Celery:
                 incarnation=node.incarnation,
                 run_dir=node.run_dir,
                 spool=node.spool,
+                stopping=node.stopping,
             )
         return runner.run(bug_id, int(epoch))
 
@@ -180,12 +194,17 @@ def _connect_signals(app: Celery) -> None:
                 request.args[0], int(request.args[1]), "its task was revoked", charge=""
             )
 
+    def told_to_stop(sender: str, sig: str, **_: Any) -> None:
+        if sender == app.fixwurx_node.worker_id:
+            app.fixwurx_node.stopping.hear(sig)
+
     def received(sender: Any, **_: Any) -> None:
         if sender.app is app:
             app.fixwurx_node.took_a_message()
 
     main_pid = os.getpid()
     signals.celeryd_after_setup.connect(only_own_queue, weak=False)
+    signals.worker_shutting_down.connect(told_to_stop, weak=False)
     signals.task_received.connect(received, weak=False)
     signals.worker_before_create_process.connect(share_memory, weak=False)
     signals.task_failure.connect(process_lost, weak=False)

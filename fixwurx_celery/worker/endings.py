@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a run ended: with an outcome, in a terminal `state`; or without one (`state` is None),
-    and `charge` and `reason` say who pays for that."""
+    and `charge` and `reason` say who pays for that, `checkpoint` from where the next run goes on.
+    """
 
     bug_id: str
     node: str
@@ -40,6 +41,7 @@ class Ending:
     outcome: Any = None
     charge: str = ""
     reason: str = ""
+    checkpoint: str = ""
     log: str = ""
 
 
@@ -51,10 +53,10 @@ def deliver(
     Safe to repeat. Raises StoreUnavailable.
     """
     run = (ending.bug_id, ending.node, ending.incarnation, ending.epoch)
-    if ending.log:
-        store.report(*run, ending.runner, log=ending.log)
+    if ending.log or ending.checkpoint:
+        store.report(*run, ending.runner, checkpoint=ending.checkpoint, log=ending.log)
     if ending.state is None:
-        return store.fail_attempt(*run, ending.charge, ending.reason)
+        return store.fail_attempt(*run, ending.charge, ending.reason, runner=ending.runner)
     outcome = put_aside(ending.outcome, open_artifacts)
     following = store.finish(*run, ending.runner, ending.state, outcome)
     return ("STALE", []) if following is None else (str(ending.state), following)
@@ -71,21 +73,46 @@ def put_aside(outcome: Any, open_artifacts: Callable[[], Artifacts]) -> Any:
 
 
 class Spool:
-    """The folder of endings that the store did not take yet."""
+    """The folder of what the store did not take yet: endings of runs, and of nodes' lives."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, ending: Ending) -> None:
-        """Writes it down so that it outlives this process and a power cut."""
+        """Writes it down so that it outlives this process and a power cut.
+
+        A run has one ending, the first. What is known of it only from its process's death is said
+        after that (`-` sorts before `.`), and is stale then.
+        """
+        run = f"{ending.bug_id}-{ending.epoch}" + (f"-{ending.runner}" if ending.runner else "")
+        path = self._folder / f"{run}.json"
+        if not path.exists():
+            self._write(path, json.dumps(asdict(ending)))
+
+    def keep_life(self, node: str, incarnation: str) -> None:
+        """Writes down that this life of the node is over."""
+        self._write(self._folder / f"{incarnation}.life", node)
+
+    def _write(self, path: Path, text: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{ending.bug_id}-{ending.epoch}.json"
-        unfinished = path.with_suffix(".part")
+        unfinished = path.with_name(f"{path.name}.part")
         with unfinished.open("w") as file:
-            json.dump(asdict(ending), file)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(path)
+
+    def retire_all(self, store: ClusterStore) -> Iterator[tuple[str, list[Assignment]]]:
+        """Takes the lives out of service that ended while the store was away: each node's name, and
+        what to ring. What they held goes elsewhere, uncharged. Raises StoreUnavailable."""
+        for path in sorted(self._folder.glob("*.life")):
+            try:
+                node = path.read_text()
+            except FileNotFoundError:  # another node of this host was faster
+                continue
+            assignments = store.retire(node, path.stem) or []
+            path.unlink(missing_ok=True)
+            yield node, assignments
 
     def __len__(self) -> int:
         return len(self._paths())

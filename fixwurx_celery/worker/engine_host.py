@@ -30,6 +30,8 @@ __all__ = ["fork_host", "load_factory"]
 
 IDLE_S: Final = 10.0
 """Without work for this long the host ends: an idle node should cost what an idle worker costs."""
+PHASE_OF_NONE: Final = "RUN"
+"""Shown of an engine that has no phases: all its ticks are the run's, none is set-up."""
 CHECKPOINT_EVERY_S: Final = 2.0
 MOST_CHECKPOINT: Final = 64 * 1024
 MOST_OUTCOME: Final = 256 * 1024
@@ -143,11 +145,12 @@ def _run(
     connection: Connection,
 ) -> Any:
     engine = factory(bug, workspace, checkpoint)
-    phase, kept_at = None, time.monotonic()
+    phase, kept_at = _phase_of(engine), float("-inf")
+    _send(connection, {"phase": phase})
     while not engine.all_done():
         engine.execute_tick()
         now = time.monotonic()
-        reached = str(getattr(engine, "phase", "") or "")
+        reached = _phase_of(engine)
         if engine.all_done() or (reached == phase and now - kept_at < CHECKPOINT_EVERY_S):
             continue
         message: dict[str, Any] = {"phase": reached}
@@ -160,6 +163,10 @@ def _run(
         phase, kept_at = reached, now
         _send(connection, message)
     return getattr(engine, "outcome", None)
+
+
+def _phase_of(engine: Any) -> str:
+    return str(getattr(engine, "phase", "") or PHASE_OF_NONE)
 
 
 def check_size(outcome: Any) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import mmap
 import os
-import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,13 @@ from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.broker import Doorbells, doorbell
-from fixwurx_celery.domain.bugs import class_name
+from fixwurx_celery.domain.bugs import Assignment, class_name
 from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check
 from fixwurx_celery.worker import warden
-from fixwurx_celery.worker.endings import Spool
+from fixwurx_celery.worker.endings import Ending, Spool
 from fixwurx_celery.worker.presence import Presence
 from fixwurx_celery.worker.processes import (
     end_descendants,
@@ -45,12 +46,16 @@ from fixwurx_celery.worker.processes import (
 )
 from fixwurx_celery.worker.recycling import Canary, begin_anew
 from fixwurx_celery.worker.ringer import Ringer
+from fixwurx_celery.worker.stopping import Stage, Stopping, see_to_end
 
 __all__ = ["DuplicateNode", "Node"]
 
 SWEEP_AT_ONCE: Final = 20
 AGAIN_AFTER_S: Final = 0.1
 HEARD_WITHIN_S: Final = 2.0
+
+STORE_MOVES_AFTER_S: Final = 2.0
+"""Runners look every second whether their bugs must move; so long the store leaves it to them."""
 
 log = logging.getLogger(__name__)
 
@@ -101,15 +106,17 @@ class Node:
         self.run_dir = Path()
         self.pool_pids: Callable[[], list[int]] = list
         self.spool = Spool(Path())
+        self.primary: Callable[[], tuple[str, int] | None] = lambda: None
         self._profile = class_name(settings.total_agents, settings.capabilities)
-        self._losses: queue.SimpleQueue[Loss] = queue.SimpleQueue()
-        self._draining = threading.Event()
-        self._hurrying = threading.Event()
+        self._losses: deque[Loss] = deque()
+        self.stopping = Stopping()
         self._left = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._warden: subprocess.Popen[bytes] | None = None
-        self._drains_ordered = 0
+        self._stage_ordered = Stage.IN_SERVICE
+        self._moves_at = 0.0
+        self._has_retired = self._is_displaced = False
         self._canary = Canary()
         self._recycle_by: float | None = None
 
@@ -142,12 +149,11 @@ class Node:
         registered, the store takes nothing from that one any more.
         """
         store = self._store()
+        if self._settings.broker == self._settings.redis_url:
+            self.primary = lambda: store.primary
         presence = Presence(self._store(), self.worker_id, self.incarnation)
         presence.wait_until_heard(HEARD_WITHIN_S)
-        try:
-            self._deliver_spool(store)
-        except StoreUnavailable as error:
-            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+        self._deliver_spool(store)
         ringer = Ringer(self._doorbells_of(), self._store())
         deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
         while not self._register(store, ringer):
@@ -161,6 +167,13 @@ class Node:
             target=self._live, args=(store, presence, ringer), name="heart", daemon=True
         )
         self._thread.start()
+        threading.Thread(
+            target=see_to_end,
+            args=(self.stopping, self._settings.drain_timeout_sec),
+            kwargs={"wake": self._wake.set, "pool_pids": self.pool_pids, "leave": self.leave},
+            name="end",
+            daemon=True,
+        ).start()
         log.info(
             "node %s is ready: %s agents, capabilities %s",
             self.worker_id,
@@ -170,29 +183,32 @@ class Node:
 
     def drain(self) -> None:
         """Takes no more bugs; the pool ends its own, at most for the grace time."""
-        self._draining.set()
-        self._wake.set()
+        self.stopping.rise_to(Stage.DRAINING)
 
-    def hurry(self) -> None:
-        """Waits for nothing any more: what still runs goes elsewhere now."""
-        self._hurrying.set()
-        self.drain()
-
-    def leave(self) -> None:
-        """Deregisters, once the pool is empty."""
+    def leave(self, within_s: float = 15) -> None:
+        """Deregisters, once the pool is empty. What the store does not take now is kept."""
         self.drain()
         self._left.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=15)
+        if self._thread is None:
+            return
+        self._thread.join(within_s)
+        self._keep_losses()
+        if not self._has_retired:
+            self.spool.keep_life(self.worker_id, self.incarnation())
 
     def took_a_message(self) -> None:
         """The worker's consumer works."""
         self._canary.received()
 
     def lost_process(self, bug_id: str, epoch: int, reason: str, charge: str = "attempts") -> None:
-        """A pool process ended under this bug: its descendants are ended, the bug is given back."""
-        self._losses.put(Loss(bug_id, epoch, reason, charge))
+        """A pool process ended under this bug: its descendants are ended, the bug is given back.
+
+        Nobody pays when the node stops: the process may have ended because of that.
+        """
+        if self.stopping.stage:
+            charge = ""
+        self._losses.append(Loss(bug_id, epoch, reason, charge))
         self._wake.set()
 
     # -- the heart -------------------------------------------------------------------------
@@ -205,7 +221,11 @@ class Node:
             now = time.monotonic()
             try:
                 self._give_back_losses(store, ringer)
-                self._order_drain(store, ringer)
+                if not self._is_displaced and (
+                    self.stopping.stage > self._stage_ordered
+                    or (self.stopping.stage and now >= beat_at)
+                ):
+                    self._order_drain(store, ringer)
                 if now >= beat_at:
                     self._beat(store, ringer)
                     beat_at = now + every_s
@@ -229,6 +249,7 @@ class Node:
         store.close()
 
     def _store(self) -> ClusterStore:
+        # An answer that got lost is asked for again before the silence costs this node its life.
         return ClusterStore.from_settings(
             self._settings, bell=doorbell(self._settings), is_patient=False
         )
@@ -239,18 +260,23 @@ class Node:
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
         if told is not None:
             ringer.ring(told.assignments)
+            if self.stopping.stage:
+                return
             if self._recycle_by is not None:
                 self._recycle(store, ringer)
-            elif told.unstarted and not self._draining.is_set():
+            elif told.unstarted:
                 self._look_at_consumer(ringer)
-        elif not self._draining.is_set():
+        elif not self.stopping.stage and not self._is_displaced:
             log.warning(
                 "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
             )
             self._end_all_engines()
             self.incarnation.renew()
             if not self._register(store, ringer):
-                log.error("node %s cannot join again: its name is taken", self.worker_id)
+                # It must not go on taking what is meant for the other one.
+                log.error("node %s ends: another node has taken its name since", self.worker_id)
+                self._is_displaced = True
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _sweep(self, store: ClusterStore, ringer: Ringer) -> int:
         """Brings in order what others left; the number of nodes in service."""
@@ -270,8 +296,8 @@ class Node:
                 self.worker_id,
             )
             self._recycle_by = time.monotonic() + self._settings.drain_timeout_sec
-        elif not self._canary.is_out:
-            ringer.ring_canary(self.worker_id, self._canary.sent)
+        else:
+            self._canary.ring(lambda rung: ringer.ring_canary(self.worker_id, rung))
 
     def _recycle(self, store: ClusterStore, ringer: Ringer) -> None:
         """Begins anew once nothing runs here any more, or the grace time is over."""
@@ -279,7 +305,7 @@ class Node:
         ringer.ring(assignments)
         if running and time.monotonic() < (self._recycle_by or 0.0):
             return
-        ringer.ring(store.retire(self.worker_id, self.incarnation()))
+        ringer.ring(store.retire(self.worker_id, self.incarnation()) or [])
         ringer.close()
         begin_anew(self.run_dir)
 
@@ -296,58 +322,83 @@ class Node:
         return True
 
     def _order_drain(self, store: ClusterStore, ringer: Ringer) -> None:
-        """Says that this node drains, and once more when it is told to hurry."""
-        wanted = self._draining.is_set() + self._hurrying.is_set()
-        if wanted > self._drains_ordered:
-            grace_s = 0.0 if self._hurrying.is_set() else self._settings.drain_timeout_sec
-            try:
-                running, assignments = store.drain(self.worker_id, grace_s)
-            except NodeUnknown:  # taken for lost meanwhile, and its bugs with it
-                running, assignments = 0, []
-            self._drains_ordered = wanted
-            ringer.ring(assignments)
-            log.info(
-                "node %s drains: %d bugs still run, for at most %g s",
-                self.worker_id, running, grace_s,
-            )  # fmt: skip
+        """Says that this node drains. At every beat: neither a `node resume` nor a store that lost
+        its last second may bring it back."""
+        stage = self.stopping.stage
+        if self._stage_ordered is Stage.IN_SERVICE:
+            self._moves_at = time.monotonic() + self._settings.drain_timeout_sec
+        if stage is Stage.HURRYING:
+            self._moves_at = min(self._moves_at, time.monotonic())
+        grace_s = max(0.0, self._moves_at - time.monotonic())
+        try:
+            running, assignments = store.drain(self.worker_id, grace_s + STORE_MOVES_AFTER_S)
+        except NodeUnknown:  # taken for lost meanwhile, and its bugs with it
+            running, assignments = 0, []
+        ringer.ring(assignments)
+        if stage > self._stage_ordered and (running or stage is Stage.DRAINING):
+            ends = "move now" if stage is Stage.HURRYING else f"may run for {grace_s:.0f} s"
+            what = f"{running} bugs run, and {ends}" if running else "no bug runs"
+            log.info("node %s drains: %s", self.worker_id, what)
+        self._stage_ordered = stage
+        if not running:  # nothing to wait for
+            self.stopping.rise_to(Stage.HURRYING)
 
     def _give_back_losses(self, store: ClusterStore, ringer: Ringer) -> None:
-        while True:
-            try:
-                loss = self._losses.get_nowait()
-            except queue.Empty:
-                return
+        while self._losses:
+            self._deliver_spool(store, ringer)  # how the run had ended before its process did
+            loss = self._losses[0]
             if not end_descendants(spare=[self._warden.pid] if self._warden else []):
                 log.error("processes of bug %s outlived SIGKILL", loss.bug_id)
-            try:
-                _, assignments = store.fail_attempt(
-                    loss.bug_id,
-                    self.worker_id,
-                    self.incarnation(),
-                    loss.epoch,
-                    loss.charge,
-                    loss.reason,
-                )
-            except StoreUnavailable:
-                self._losses.put(loss)
-                raise
+            _, assignments = store.fail_attempt(
+                loss.bug_id,
+                self.worker_id,
+                self.incarnation(),
+                loss.epoch,
+                loss.charge,
+                loss.reason,
+            )
+            self._losses.popleft()
             ringer.ring(assignments)
 
+    def _keep_losses(self) -> None:
+        """Writes down what the store was not told of; the next node on this host tells it."""
+        for loss in list(self._losses):
+            self.spool.keep(
+                Ending(
+                    bug_id=loss.bug_id,
+                    node=self.worker_id,
+                    incarnation=self.incarnation(),
+                    epoch=loss.epoch,
+                    runner="",
+                    charge=loss.charge,
+                    reason=loss.reason,
+                )
+            )
+
     def _deliver_spool(self, store: ClusterStore, ringer: Ringer | None = None) -> None:
-        """Tells the store how runs ended while it was away."""
-        if not len(self.spool):
-            return
-        for ending, status, assignments in self.spool.deliver_all(
-            store, lambda: open_artifacts(self._settings)
-        ):
-            log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
-            if ringer is not None:
-                ringer.ring(assignments)
+        """Tells the store how runs, and lives of this host's nodes, ended while it was away."""
+        told: list[Assignment] = []
+        try:
+            for ending, status, assignments in self.spool.deliver_all(
+                store, lambda: open_artifacts(self._settings, is_patient=False)
+            ):
+                log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
+                told += assignments
+            for node, assignments in self.spool.retire_all(store):
+                log.info("node %s had ended while the store was away", node)
+                told += assignments
+        except StoreUnavailable as error:
+            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+        if ringer is not None:
+            ringer.ring(told)
 
     def _retire(self, store: ClusterStore, ringer: Ringer) -> None:
         try:
-            ringer.ring(store.retire(self.worker_id, self.incarnation()))
-            ringer.delete_queue(self.worker_id)
+            following = store.retire(self.worker_id, self.incarnation())
+            self._has_retired = True
+            if following is not None:
+                ringer.ring(following)
+                ringer.delete_queue(self.worker_id)
         except StoreUnavailable as error:
             log.warning("node %s could not deregister: %s", self.worker_id, error)
 

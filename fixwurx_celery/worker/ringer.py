@@ -6,6 +6,7 @@ A broker that is slow, away or frozen must hold up neither heartbeats nor failov
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -39,14 +40,19 @@ class Ringer:
         if assignments:
             self._order(lambda: self._doorbells.ring(assignments))
 
-    def ring_canary(self, worker_id: str, sent: Callable[[], None]) -> None:
-        """Rings that node for no bug, and calls `sent` when the broker took it."""
+    def ring_canary(self, worker_id: str, rung: Callable[[float | None], None]) -> bool:
+        """Rings that node for no bug, and tells when: just before the broker took it, or None if
+        it did not. False when not even this can be ordered."""
 
         def ring() -> None:
-            if self._doorbells.ring([Assignment(worker_id, NO_BUG, 0)]):
-                sent()
+            at = time.monotonic()
+            is_taken = False
+            try:
+                is_taken = self._doorbells.ring([Assignment(worker_id, NO_BUG, 0)])
+            finally:
+                rung(at if is_taken else None)
 
-        self._order(ring)
+        return self._order(ring)
 
     def delete_queue(self, worker_id: str) -> None:
         """Deletes the queue of a node that went, and tells the store that it is done."""
@@ -62,11 +68,13 @@ class Ringer:
         self._order(None)
         self._thread.join(timeout_s)
 
-    def _order(self, order: Callable[[], object] | None) -> None:
+    def _order(self, order: Callable[[], object] | None) -> bool:
         try:
             self._orders.put_nowait(order)
         except queue.Full:
             log.warning("the broker takes nothing; later sweeps ring again")
+            return False
+        return True
 
     def _run(self) -> None:
         while (order := self._orders.get()) is not None:

@@ -23,12 +23,14 @@ from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
+from fixwurx_celery.domain.clocks import Phase, RunClocks
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
+from fixwurx_celery.worker.stopping import Stage, Stopping
 
 __all__ = ["Runner"]
 
@@ -56,20 +58,34 @@ class Run:
     bug_id: str
     epoch: int
     token: str
-    deadline: float
-    phase: str = ""
+    clocks: RunClocks
+    told: str = Phase.TRIAGE  # by `start`
     checkpoint: str = ""
     log: bytearray = field(default_factory=bytearray)
     reported_at: float = 0.0
     seen_going_at: float = 0.0
-    told: str = ""
     outcome: Any = None
-    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out, by us
+    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out | moved
     clean: bool = False
 
     def is_over(self) -> bool:
         """Whether nothing more is expected of the engine."""
         return self.ended != ""
+
+
+def read_messages(connection: Connection, run: Run) -> None:
+    """Takes in what the engine's process has said. Its end means that it died, unless it had said
+    that it was done: kept waiting for long, it goes home."""
+    try:
+        while not run.is_over() and connection.poll():
+            message = json.loads(connection.recv_bytes())
+            if "phase" in message:
+                run.clocks.enter(message["phase"], time.monotonic())
+            run.checkpoint = message.get("checkpoint", run.checkpoint)
+            if "done" in message:
+                run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
+    except (EOFError, OSError):
+        run.ended = run.ended or "died"
 
 
 class Runner:
@@ -85,8 +101,11 @@ class Runner:
         incarnation: Callable[[], str],
         run_dir: Path,
         spool: Spool,
+        stopping: Stopping,
     ) -> None:
+        """`store` is not patient: who waits for it meanwhile does not watch its engine."""
         self._store, self._settings, self._ring, self._spool = store, settings, ring, spool
+        self._stopping = stopping
         self._worker_id, self._incarnation, self._run_dir = worker_id, incarnation, run_dir
         self._workspace = run_dir / f"work-{os.getpid()}"
         self._empty_workspace()
@@ -103,7 +122,20 @@ class Runner:
         """
         incarnation = self._incarnation()
         token = os.urandom(16).hex()
-        started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        asked_at = time.monotonic()
+        try:
+            started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
+            return self._tell_or_keep(
+                Ending(
+                    bug_id=bug_id,
+                    node=self._worker_id,
+                    incarnation=incarnation,
+                    epoch=epoch,
+                    runner=token,
+                    reason=f"no start: {error}",
+                )
+            )
         if isinstance(started, str):
             return started
         now = time.monotonic()
@@ -111,7 +143,7 @@ class Runner:
             bug_id=bug_id,
             epoch=epoch,
             token=token,
-            deadline=now + float(started.spec["timeout_s"]),
+            clocks=RunClocks(started.spec["timeout_s"], started.spec.get("limits", {}), now),
             reported_at=now,
             seen_going_at=now,
         )
@@ -124,7 +156,7 @@ class Runner:
                 "workspace": str(self._workspace),
             }
             self._run = run
-            self._heard_from_store()
+            self._heard_from_store(asked_at)
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
             self._run = None
@@ -135,17 +167,21 @@ class Runner:
             log.exception("bug %s cannot run here", bug_id)
             self.end_engine()
             return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
-        except BaseException:
+        except BaseException:  # this process is told to end
             self.end_engine()
+            if self._stopping.stage:
+                self._spool.keep(self._ending(run, incarnation, charge="", reason="its node stops"))
             raise
         finally:
             self._run = None
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._empty_workspace()
 
-    def _heard_from_store(self) -> None:
-        """From now on the run may go on alone for so long."""
-        signal.setitimer(signal.ITIMER_REAL, self._settings.alone_sec)
+    def _heard_from_store(self, asked_at: float) -> None:
+        """The store renewed the lease, at the earliest when it was asked: from then on the run may
+        go on alone for so long."""
+        left_s = asked_at + self._settings.alone_sec - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, left_s))
 
     def _cut_off(self, *_: object) -> None:
         """The alarm: the store was not heard for too long. Whatever the runner waits for just now,
@@ -223,31 +259,26 @@ class Runner:
         """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
         while not run.is_over():
             now = time.monotonic()
-            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.deadline) - now)
+            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.clocks.deadline) - now)
             ready = dict(host.poll.poll(wait_s * 1000))
             if host.log_fd in ready:
                 self._read_log(host, run)
             if host.connection.fileno() in ready:
-                self._read_messages(host, run)
+                read_messages(host.connection, run)
             now = time.monotonic()
             if run.is_over():
                 break
-            if now >= run.deadline:
+            if now >= run.clocks.deadline:
                 run.ended = "timed_out"
-            elif now - run.reported_at >= REPORT_EVERY_S or run.phase != run.told:
+            elif self._stopping.stage is Stage.HURRYING:
+                run.ended = "moved"
+            elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
                 self._report(host, run, incarnation, now)
+        if run.ended == "cut_off":  # what was said before that counts
+            run.ended = ""
+            read_messages(host.connection, run)
+            run.ended = "done" if run.ended == "done" else "cut_off"
         self._read_log(host, run)
-
-    def _read_messages(self, host: EngineHost, run: Run) -> None:
-        try:
-            while host.connection.poll():
-                message = json.loads(host.connection.recv_bytes())
-                run.phase = message.get("phase", run.phase)
-                run.checkpoint = message.get("checkpoint", run.checkpoint)
-                if "done" in message:
-                    run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
-        except (EOFError, OSError):
-            run.ended = run.ended or "died"
 
     def _read_log(self, host: EngineHost, run: Run) -> None:
         """Takes in what was printed, keeping the end of a flood."""
@@ -278,7 +309,7 @@ class Runner:
         except StoreUnavailable as error:
             log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
             return
-        self._heard_from_store()
+        self._heard_from_store(now)
         if answer == "CANCELLED":
             run.ended = "cancelled"
         elif answer == "STALE":
@@ -292,18 +323,26 @@ class Runner:
             incarnation,
             run.epoch,
             run.token,
-            phase=run.phase if run.phase != run.told else "",
+            phase=run.clocks.phase if run.clocks.phase != run.told else "",
             checkpoint=run.checkpoint,
             log=text,
         )
-        run.told, run.checkpoint = run.phase, ""
+        run.told, run.checkpoint = run.clocks.phase, ""
         run.log.clear()
         return answer
 
     def _conclude(self, run: Run, incarnation: str) -> str:
         match run.ended:
-            case "stale" | "cut_off":
-                return run.ended.upper()
+            case "stale":
+                return "STALE"
+            case "cut_off":
+                return self._give_back(
+                    run, incarnation, "", "the store was out of reach for too long"
+                )
+            case "moved":
+                return self._give_back(run, incarnation, "", "its node stops")
+            case "died" if self._stopping.stage:
+                return self._give_back(run, incarnation, "", "its engine was ended with its node")
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
@@ -311,8 +350,9 @@ class Runner:
             case "timed_out":
                 outcome = {
                     "outcome": Outcome.TIMED_OUT,
-                    "reason": f"its time limit passed in phase {run.phase or 'TRIAGE'}; all its "
+                    "reason": f"{run.clocks.bound} passed in phase {run.clocks.phase}; all its "
                     "processes were killed",
+                    "clock": run.clocks.clock,
                 }
             case _:
                 outcome = run.outcome
@@ -321,22 +361,33 @@ class Runner:
     def _give_back(self, run: Run, incarnation: str, charge: str, reason: str) -> str:
         return self._end(run, incarnation, charge=charge, reason=reason)
 
-    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
-        """Tells the store; what it does not take is kept, and told by the node's heart later."""
-        ending = Ending(
+    def _ending(self, run: Run, incarnation: str, **how: Any) -> Ending:
+        return Ending(
             bug_id=run.bug_id,
             node=self._worker_id,
             incarnation=incarnation,
             epoch=run.epoch,
             runner=run.token,
+            checkpoint=run.checkpoint,
             log=bytes(run.log).decode("utf-8", "replace"),
             **how,
         )
+
+    def _end(self, run: Run, incarnation: str, **how: Any) -> str:
+        return self._tell_or_keep(self._ending(run, incarnation, **how))
+
+    def _tell_or_keep(self, ending: Ending) -> str:
+        """Tells the store; what it does not take is kept, and told by the node's heart later."""
         try:
-            status, following = deliver(self._store, lambda: open_artifacts(self._settings), ending)
+            status, following = deliver(
+                self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
+            )
         except StoreUnavailable as error:
-            log.warning("bug %s has ended, which is kept until it is told: %s", run.bug_id, error)
+            log.warning("bug %s: its end is kept until it is told: %s", ending.bug_id, error)
             self._spool.keep(ending)
             return "SPOOLED"
+        except SystemExit:  # told to end while the store did not answer
+            self._spool.keep(ending)
+            raise
         self._ring(following)
         return status

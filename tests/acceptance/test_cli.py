@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ from fixwurx_celery.store import ClusterStore
 from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.server import free_port, server_binary, start_server
+from tests.support.state import remove_namespace
 from tests.support.waiting import wait_until
 
 EXECUTABLE = Path(sys.executable).parent / "fixwurx-celery"
-STABLE_BUG_KEYS = {"id", "state", "worker_id", "epoch", "attempts", "outcome"}
+STABLE_BUG_KEYS = {
+    "id", "state", "worker_id", "epoch", "attempts", "outcome",
+    "waited_ms", "setup_ms", "run_ms", "verify_ms",
+}  # fmt: skip
 STABLE_NODE_KEYS = {
     "worker_id", "state", "total_agents", "free_agents", "capabilities", "health",
 }  # fmt: skip
@@ -114,6 +119,29 @@ def test_lists_have_the_keys_that_programs_rely_on(cli: Cli, live_store: Cluster
         {"worker_id": "n1@h", "state": "READY", "total_agents": 9, "free_agents": 6,
          "capabilities": ["python"], "health": 1.0},
     ]  # fmt: skip
+
+
+def test_clocks_and_silence_of_a_running_bug_are_shown(
+    cli: Cli, settings: Settings, live_store: ClusterStore
+) -> None:
+    life, _ = build.node(live_store, "n1@h", 9)
+    (run,) = build.running(live_store, life, Bug(id="BUG-1", limits={"waiting": 60, "setup": 900}))
+    live_store.report(*astuple(run), phase="VERIFY", log="words\n")
+    live_store.submit([Bug(id="BUG-2", agents=9)])
+    time.sleep(1.1)  # the age that is shown
+
+    verifying, waiting = json.loads(cli("bug", "list", "--json").stdout)
+    shown = cli("bug", "show", "BUG-1").stdout
+    (row,) = [line for line in cli("watch", "--once").stdout.splitlines() if "VERIFY" in line]
+
+    clocks = ("waited_ms", "setup_ms", "run_ms", "verify_ms")
+    assert [verifying[key] >= 1000 for key in clocks] == [False, False, False, True]
+    assert [waiting[key] >= 1000 for key in clocks] == [True, False, False, False]
+    assert verifying["printed_ms"] > verifying["started_ms"] - 1
+    assert re.search(r"^limits +waiting 60 s, set-up 900 s$", shown, re.MULTILINE)
+    assert re.search(r"^clocks .*verify [1-9]\d* s$", shown, re.MULTILINE)
+    assert re.search(r"^last output +[1-9]\d* s ago$", shown, re.MULTILINE)
+    assert re.search(r"^BUG-1 +VERIFY +n1@h +[1-9]\d* s +[1-9]\d* s ago$", row)
 
 
 def test_an_option_can_be_given_as_a_variable(cli: Cli, live_store: ClusterStore) -> None:
@@ -361,6 +389,32 @@ def test_the_cluster_of_a_running_up_is_found(
     assert [bug["id"] for bug in json.loads(said.stdout)] == ["BUG-1"]
     assert gone.returncode == 3
     assert "`fixwurx-celery up` has ended" in gone.stderr
+
+
+@pytest.mark.parametrize("command", [["submit", "-", "--wait"], ["run", "-"]])
+def test_what_the_store_loses_while_it_is_waited_for_is_submitted_again(
+    settings: Settings, live_store: ClusterStore, tmp_path: Path, command: list[str]
+) -> None:
+    settings = replace(settings, engine="tests.support.engines:Scripted")
+    waiting = subprocess.Popen(
+        [EXECUTABLE, *command], env=environment(settings), cwd=tmp_path, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert waiting.stdin is not None
+    waiting.stdin.write(manifest({"id": "BUG-1", "steps": [{}]}))
+    waiting.stdin.close()
+    try:
+        wait_until("it is submitted", lambda: live_store.bugs(["BUG-1"]), within_s=20)
+        remove_namespace(live_store.client, settings.namespace)
+        wait_until("it is submitted again", lambda: live_store.bugs(["BUG-1"]), within_s=20)
+    finally:
+        waiting.kill()
+        assert waiting.stderr is not None
+        said = waiting.stderr.read()
+        waiting.stderr.close()
+        waiting.wait(timeout=10)
+
+    assert "submitted again" in said
 
 
 def on_terminal(

@@ -1,10 +1,16 @@
 """`fixwurx-celery run` and `up`, as a user types them: what they print, leave and answer."""
 
 import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +155,71 @@ def test_predictions_are_written_for_answers_only(at: Desk) -> None:
     told = {line["instance_id"]: line["model_patch"] for line in map(json.loads, lines)}
     assert ended.status == 4
     assert told == {"good": "x\n", "bad": ""}
+
+
+# -- clocks ----------------------------------------------------------------------------------
+
+
+def test_each_bug_ends_at_the_limit_of_its_clock_and_its_clocks_are_written_down(at: Desk) -> None:
+    hang = {"sleep_s": 600}
+    manifest = at.bugs(
+        quick("good", phase="TRIAGE", steps=[{"sleep_s": 1, "then": "VERIFY"}, {}]),
+        {"id": "setup", "phase": "TRIAGE", "steps": [hang], "limits": {"setup": 1}},
+        {"id": "run", "phase": "REPRO", "steps": [hang], "timeout": 1},
+        {"id": "waiting", "agents": 3, "priority": -1, "steps": [{}], "limits": {"waiting": 0.5}},
+    )
+
+    ended = at.run("run", manifest)
+
+    lines = {line["id"]: line for line in at.results()}
+    assert ended.status == 4, ended.err
+    assert at.outcomes() == {
+        "good": "FIXED", "setup": "TIMED_OUT", "run": "TIMED_OUT", "waiting": "TIMED_OUT",
+    }  # fmt: skip
+    assert lines["setup"]["reason"].startswith("its set-up limit of 1 s passed in phase TRIAGE")
+    assert lines["run"]["reason"].startswith("its time limit of 1 s")
+    assert lines["waiting"]["reason"].startswith("its waiting limit of 0.5 s passed")
+    clocks = {bug: line["clocks"] for bug, line in lines.items()}
+    assert all(list(each) == ["waiting", "setup", "run", "verify"] for each in clocks.values())
+    assert clocks["good"]["setup"] >= 1
+    assert (clocks["setup"]["setup"] >= 1, clocks["setup"]["run"]) == (True, 0)
+    assert clocks["run"]["run"] >= 0.9
+    assert clocks["waiting"]["waiting"] >= 0.5
+    assert (lines["waiting"]["attempts"], lines["waiting"]["seconds"]) == (0, None)
+
+
+def test_a_bug_that_is_done_again_gets_the_limits_of_now(at: Desk) -> None:
+    steps = [{"sleep_s": 2}]
+
+    for limits in ({"timeout": 0.5}, {"timeout": 1}, {"timeout": 0.5, "limits": {"run": 30}}):
+        ended = at.run("run", at.bugs(quick("a", steps=steps, **limits)))
+
+    assert ended.status == 0, ended.err
+    reasons = [line["reason"] for line in at.results()]
+    assert reasons[0].startswith("its time limit of 0.5 s")
+    assert reasons[1].startswith("its time limit of 1 s")
+    assert [line["id"] for line in at.results()] == ["a", "a", "a"]
+
+
+def test_a_terminal_shows_how_long_a_bug_has_run_and_has_been_silent(at: Desk) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    steps = [{"print": "words", "then": "ANALYZE"}, {"sleep_s": 600}]
+    manifest = at.bugs({"id": "quiet", "steps": steps})
+    command = at.start("run", manifest, stderr=theirs, TERM="xterm")
+    os.close(theirs)
+    shown = bytearray()
+
+    def is_shown() -> bool:
+        shown.extend(os.read(ours, 65536))
+        plain = re.sub(rb"\x1b\[[0-9]*m", b"", shown)
+        found = re.findall(rb"quiet  ANALYZE +([\d.]+) s  output ([\d.]+) s ago +node1", plain)
+        return any(2 < float(silent) < float(ran) + 1.5 for ran, silent in found)
+
+    wait_until("its silence is shown", is_shown, within_s=40)
+    command.kill()
+    os.close(ours)
+    at.check_nothing_is_left()
 
 
 # -- bad input -------------------------------------------------------------------------------

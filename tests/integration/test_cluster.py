@@ -32,6 +32,7 @@ from fixwurx_celery.errors import (
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.cluster_store import Started
+from tests.support.state import remove_namespace
 
 
 @pytest.fixture
@@ -132,6 +133,23 @@ def test_as_completed_answers_each_once_as_they_end(manager: ClusterResourceMana
 
     assert [first.id, second.id] == ["b", "c"]
     assert [record.id for record in following] == ["a"]
+
+
+def test_waiting_for_a_bug_that_the_store_loses_ends_with_bug_unknown(
+    manager: ClusterResourceManager,
+) -> None:
+    store = manager.connection.store
+    manager.enqueue_many(["a", "b"])
+    end(store, "a", {"outcome": "FIXED"})
+    following = as_completed(manager.connection, ["a", "b"], timeout=20)
+    first = next(following)
+
+    remove_namespace(store.client, manager.connection.settings.namespace)
+
+    assert first.id == "a"
+    with pytest.raises(BugUnknown, match="submit it again") as lost:
+        next(following)
+    assert lost.value.bug_id == "b"
 
 
 def test_refusals_name_the_reason(settings: Settings, coordinator: ScalingCoordinator) -> None:

@@ -3,90 +3,21 @@
 import dataclasses
 import os
 import signal
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pytest
 
 from fixwurx_celery.broker import Doorbells, make_app, node_queue
-from fixwurx_celery.cluster import ClusterResourceManager, Connection
 from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import WorkerState
-from fixwurx_celery.settings import Settings
-from fixwurx_celery.store import BugRecord
+from tests.support.node_cluster import FOR_EVER, NodeCluster
 from tests.support.processes import NodeProcess, having, nodes, start_node
 from tests.support.waiting import wait_until
 
-FOR_EVER = 600
 
-
-class Cluster:
-    """Nodes under test, and a client's way to them."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings, self.folder = settings, folder
-        self.connection = Connection(settings)
-        self.store = self.connection.store
-        self.manager = ClusterResourceManager(connection=self.connection)
-
-    def submit(self, *steps: dict[str, Any], **given: Any) -> str:
-        bug = Bug(
-            id=given.pop("id", f"b-{uuid.uuid4().hex[:8]}"),
-            payload={"steps": list(steps), **given.pop("payload", {})},
-            **given,
-        )
-        self.manager.enqueue(bug)
-        return bug.id
-
-    def wait(self, bug_id: str, within_s: float = 20) -> BugRecord:
-        self.manager.handle(bug_id).wait(timeout=within_s)
-        return self.store.bug(bug_id)
-
-    def running(self, bug_id: str, run: int = 1, within_s: float = 20) -> BugRecord:
-        def look() -> BugRecord | None:
-            record = self.store.bug(bug_id)
-            return record if record.state is BugState.RUNNING and record.runs >= run else None
-
-        return wait_until(f"run {run} of {bug_id}", look, within_s=within_s)
-
-
-@pytest.fixture(scope="module")
-def cluster(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A client of a namespace of this module's own."""
-    folder = tmp_path_factory.mktemp("cluster")
-    settings = Settings(
-        redis_url=redis_url,
-        namespace=f"t{uuid.uuid4().hex[:12]}",
-        engine="tests.support.engines:Scripted",
-        work_dir=str(folder / "work"),
-        heartbeat_interval_sec=0.3,
-        heartbeat_timeout_sec=3,
-        lease_sec=5,
-        ring_after_sec=1,
-        backoff_sec=0.2,
-    )
-    made = Cluster(settings, folder)
-    yield made
-    made.connection.close()
-
-
-@pytest.fixture(scope="module")
-def shared(cluster: Cluster) -> Iterator[NodeProcess]:
-    """One node for all tests that leave it as they found it."""
-    with nodes(cluster.settings, cluster.store, cluster.folder, "shared@here") as (node,):
-        yield node
-
-
-@pytest.fixture
-def mark() -> str:
-    """An argument that tells this test's processes from all others."""
-    return f"mark-{uuid.uuid4().hex}"
-
-
-def test_a_bug_runs_and_its_outcome_and_log_are_kept(cluster: Cluster, shared: NodeProcess) -> None:
+def test_a_bug_runs_and_its_outcome_and_log_are_kept(
+    cluster: NodeCluster, shared: NodeProcess
+) -> None:
     bug = cluster.submit({"phase": "REPRO", "print": "reproduced"}, {"phase": "PATCH"})
 
     record = cluster.wait(bug)
@@ -97,7 +28,7 @@ def test_a_bug_runs_and_its_outcome_and_log_are_kept(cluster: Cluster, shared: N
     assert "reproduced" in cluster.store.log(bug, 1)
 
 
-def test_a_node_consumes_its_own_queue_only(cluster: Cluster, shared: NodeProcess) -> None:
+def test_a_node_consumes_its_own_queue_only(cluster: NodeCluster, shared: NodeProcess) -> None:
     app = make_app(cluster.settings)
 
     queues = app.control.inspect(destination=[shared.name], timeout=5).active_queues()
@@ -106,7 +37,7 @@ def test_a_node_consumes_its_own_queue_only(cluster: Cluster, shared: NodeProces
 
 
 def test_a_doorbell_rung_twice_or_late_starts_nothing(
-    cluster: Cluster, shared: NodeProcess, tmp_path: Path
+    cluster: NodeCluster, shared: NodeProcess, tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
     bug = cluster.submit({"note": str(note), "sleep_s": 0.5})
@@ -122,7 +53,7 @@ def test_a_doorbell_rung_twice_or_late_starts_nothing(
     assert len(note.read_text().splitlines()) == 1
 
 
-def test_a_lost_doorbell_is_rung_again(cluster: Cluster, shared: NodeProcess) -> None:
+def test_a_lost_doorbell_is_rung_again(cluster: NodeCluster, shared: NodeProcess) -> None:
     bug = Bug(id="lost-bell", payload={"steps": [{}]})
     cluster.store.submit([bug])  # committed, and the submitter dies before it rings
 
@@ -130,7 +61,7 @@ def test_a_lost_doorbell_is_rung_again(cluster: Cluster, shared: NodeProcess) ->
 
 
 def test_cancelling_ends_the_engine_and_all_it_started(
-    cluster: Cluster, shared: NodeProcess, mark: str
+    cluster: NodeCluster, shared: NodeProcess, mark: str
 ) -> None:
     bug = cluster.submit({"children": mark, "sleep_s": FOR_EVER})
     wait_until("its children run", lambda: len(having(mark)) == 2)
@@ -144,7 +75,7 @@ def test_cancelling_ends_the_engine_and_all_it_started(
 
 
 def test_a_bug_over_its_time_is_ended_with_all_it_started(
-    cluster: Cluster, shared: NodeProcess, mark: str
+    cluster: NodeCluster, shared: NodeProcess, mark: str
 ) -> None:
     bug = cluster.submit({"children": mark, "phase": "REPRO", "spin_s": FOR_EVER}, timeout_s=1.5)
 
@@ -156,7 +87,7 @@ def test_a_bug_over_its_time_is_ended_with_all_it_started(
 
 
 def test_what_an_engine_leaves_behind_is_ended(
-    cluster: Cluster, shared: NodeProcess, mark: str
+    cluster: NodeCluster, shared: NodeProcess, mark: str
 ) -> None:
     bug = cluster.submit({"children": mark})
 
@@ -164,7 +95,7 @@ def test_what_an_engine_leaves_behind_is_ended(
     assert having(mark) == []
 
 
-def test_a_busy_engine_keeps_its_lease(cluster: Cluster, shared: NodeProcess) -> None:
+def test_a_busy_engine_keeps_its_lease(cluster: NodeCluster, shared: NodeProcess) -> None:
     bug = cluster.submit({"spin_s": cluster.settings.lease_sec + 1.5})
 
     record = cluster.wait(bug)
@@ -173,7 +104,7 @@ def test_a_busy_engine_keeps_its_lease(cluster: Cluster, shared: NodeProcess) ->
 
 
 def test_an_engine_that_raises_ends_escalated_with_the_reason(
-    cluster: Cluster, shared: NodeProcess
+    cluster: NodeCluster, shared: NodeProcess
 ) -> None:
     bug = cluster.submit({"raise": "no such tree"})
 
@@ -185,7 +116,7 @@ def test_an_engine_that_raises_ends_escalated_with_the_reason(
 
 
 def test_an_engine_whose_process_dies_each_time_ends_escalated_with_its_history(
-    cluster: Cluster, shared: NodeProcess
+    cluster: NodeCluster, shared: NodeProcess
 ) -> None:
     bug = cluster.submit({"crash": True})
 
@@ -197,7 +128,7 @@ def test_an_engine_whose_process_dies_each_time_ends_escalated_with_its_history(
 
 
 def test_a_killed_engine_runs_again_from_its_checkpoint(
-    cluster: Cluster, shared: NodeProcess, tmp_path: Path
+    cluster: NodeCluster, shared: NodeProcess, tmp_path: Path
 ) -> None:
     note = str(tmp_path / "note")
     Path(note).touch()
@@ -217,7 +148,7 @@ def test_a_killed_engine_runs_again_from_its_checkpoint(
 
 
 def test_a_killed_pool_process_costs_neither_bug_nor_capacity(
-    cluster: Cluster, shared: NodeProcess, mark: str
+    cluster: NodeCluster, shared: NodeProcess, mark: str
 ) -> None:
     before = len(shared.pool())
     bug = cluster.submit({"children": mark, "sleep_s": FOR_EVER})
@@ -239,7 +170,9 @@ def _runs(child: psutil.Process, mark: str) -> bool:
     return any(mark in below.cmdline() for below in child.children(recursive=True))
 
 
-def test_a_terminated_node_ends_its_bugs_and_leaves_nothing(cluster: Cluster, mark: str) -> None:
+def test_a_terminated_node_ends_its_bugs_and_leaves_nothing(
+    cluster: NodeCluster, mark: str
+) -> None:
     only_here = dataclasses.replace(cluster.settings, capabilities=frozenset({"polite"}))
     with nodes(only_here, cluster.store, cluster.folder, "polite@here") as (node,):
         bug = cluster.submit(
@@ -256,7 +189,7 @@ def test_a_terminated_node_ends_its_bugs_and_leaves_nothing(cluster: Cluster, ma
         assert having(mark) == []
 
 
-def test_a_live_duplicate_of_a_name_is_refused(cluster: Cluster, shared: NodeProcess) -> None:
+def test_a_live_duplicate_of_a_name_is_refused(cluster: NodeCluster, shared: NodeProcess) -> None:
     folder = cluster.folder / "second"
     folder.mkdir()
 
@@ -269,7 +202,7 @@ def test_a_live_duplicate_of_a_name_is_refused(cluster: Cluster, shared: NodePro
 
 
 def test_a_killed_node_loses_no_bug_and_leaves_no_process(
-    cluster: Cluster, shared: NodeProcess, mark: str, tmp_path: Path
+    cluster: NodeCluster, shared: NodeProcess, mark: str, tmp_path: Path
 ) -> None:
     with nodes(cluster.settings, cluster.store, cluster.folder, "doomed@here") as (node,):
         hang = {"children": mark, "sleep_s": FOR_EVER}
@@ -292,7 +225,7 @@ def test_a_killed_node_loses_no_bug_and_leaves_no_process(
 
 
 def test_a_frozen_node_is_failed_over_and_joins_again(
-    cluster: Cluster, shared: NodeProcess, mark: str
+    cluster: NodeCluster, shared: NodeProcess, mark: str
 ) -> None:
     with nodes(cluster.settings, cluster.store, cluster.folder, "frozen@here") as (node,):
         hang = {"children": mark, "sleep_s": FOR_EVER}
@@ -316,3 +249,27 @@ def test_a_frozen_node_is_failed_over_and_joins_again(
             cluster.manager.handle(bug).cancel()
             cluster.wait(bug)
     wait_until("nothing of them is left", lambda: having(mark) == [])
+
+
+def test_a_node_that_wakes_when_its_name_is_taken_ends_and_leaves_the_other_alone(
+    cluster: NodeCluster,
+) -> None:
+    with nodes(cluster.settings, cluster.store, cluster.folder, "one@here") as (first,):
+        stopped = [first.process.pid, *(child.pid for child in first.pool())]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        wait_until(
+            "it is lost", lambda: first.state() is WorkerState.OFFLINE, within_s=FOR_EVER / 20
+        )
+        folder = cluster.folder / "heir"
+        folder.mkdir()
+        heir = start_node(cluster.settings, cluster.store, first.name, folder)
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+            assert first.process.wait(timeout=30) == 0
+            assert "another node has taken its name" in first.log.read_text()
+            assert heir.state() is WorkerState.READY
+        finally:
+            heir.terminate()

@@ -25,7 +25,11 @@ def busy(store: ClusterStore, clock: Clock) -> ClusterStore:
     store.reserve("reserved", "3|", "me")
     node(store, "n1", agents=3, labels=["gpu"])
     store.submit(
-        [bug("assigned", requires=["gpu"]), bug("waits", agents=9), bug("other", agents=9)]
+        [
+            bug("assigned", requires=["gpu"]),
+            bug("waits", agents=9, limits={"waiting": 60}),
+            bug("other", agents=9),
+        ]
     )
     return store
 
@@ -50,6 +54,9 @@ DAMAGE = [
     ("bug waits", lambda c, p: c.delete(f"{p}line:9|")),
     ("line 9|", lambda c, p: c.delete(f"{p}line:9|")),
     ("line 9|", lambda c, p: c.srem(f"{p}lines", "9|")),
+    ("its waiting does not end", lambda c, p: c.zrem(f"{p}patience", "waits")),
+    ("bug runs is RUNNING, and its waiting", lambda c, p: c.zadd(f"{p}patience", {"runs": 1})),
+    ("bug ghost is in some place", lambda c, p: c.zadd(f"{p}patience", {"ghost": 1})),
     ("bug done", lambda c, p: c.zrem(f"{p}finished", "done")),
     ("bug again", lambda c, p: c.zrem(f"{p}delayed", "again")),
     ("bug runs", lambda c, p: c.zadd(f"{p}delayed", {"runs": 1})),

@@ -122,6 +122,35 @@ def test_silence_while_nobody_listened_is_forgiven_once(store: ClusterStore, clo
     assert pass_time(store, clock, 0.1) == ["n0"]
 
 
+@pytest.mark.parametrize("who_comes_first", ["the node", "a sweep"])
+def test_an_outage_of_the_server_makes_no_node_sick(
+    store: ClusterStore, clock: Clock, who_comes_first: str
+) -> None:
+    life, _ = node(store, "n0")
+    store.sweep()
+    clock.advance(s=60)
+    if who_comes_first == "a sweep":
+        store.sweep()
+
+    beat(store, life)
+
+    assert store.snapshot().nodes[0].health == 1.0
+
+
+def test_a_heartbeat_that_is_late_while_others_are_heard_makes_a_node_sick(
+    store: ClusterStore, clock: Clock
+) -> None:
+    life, _ = node(store, "n0")
+    store.sweep()
+    clock.advance(s=60)
+    store.sweep()  # forgives, once
+    assert pass_time(store, clock, 7) == []
+
+    beat(store, life)
+
+    assert store.snapshot().nodes[0].health < 0.9
+
+
 def test_another_server_has_heard_nobody_yet_and_rings_all_again(
     store: ClusterStore, clock: Clock, listen: Callable[[Life], HangUp]
 ) -> None:

@@ -27,7 +27,7 @@ def busy_cluster(store: ClusterStore, clock: Clock) -> None:
     running(store, two, bug("runs", requires=["gpu"]))
     store.submit([bug("assigned", agents=4)])
     assert store.reserve("reserved", "3|", "me") == ("RESERVED", "n0")
-    store.submit([bug(f"waits{i}", agents=9) for i in range(3)])
+    store.submit([bug(f"waits{i}", agents=9, limits={"waiting": 60.0}) for i in range(3)])
     store.submit([bug("waits-gpu", agents=6, requires=["gpu"])])
     store.drain("n1", 60)
     gone, _ = node(store, "gone", agents=1)
@@ -50,7 +50,8 @@ def kinds(store: ClusterStore) -> list[str]:
 
 EVERY = [
     "delayed", "draining", "finished", "gone", "held:n0", "held:n1", "leases", "levels:9|",
-    "line:6|gpu", "line:9|", "lines", "nodes", "outbox", "profiles", "queues", "shelf:9|:2",
+    "line:6|gpu", "line:9|", "lines", "nodes", "outbox", "patience", "profiles", "queues",
+    "shelf:9|:2",
 ]  # fmt: skip
 LEFT_TO_OTHERS = {"queues"}
 """A queue that nobody deletes any more is asked for again when its node is forgotten."""

@@ -32,7 +32,7 @@ def call(store: ClusterStore, script: str, run: Run) -> object:
         case "finish":
             return store.finish(*named, run.runner, BugState.DONE, {}) or "STALE"
         case _:
-            return store.fail_attempt(*named, "attempts", "died")[0]
+            return store.fail_attempt(*named, "attempts", "died", runner=run.runner)[0]
 
 
 def test_a_started_bug_is_leased_and_its_bell_is_not_rung_again(
@@ -65,8 +65,6 @@ def test_a_message_delivered_twice_starts_once(store: ClusterStore) -> None:
         (script, who, change)
         for script in ("start", "report", "finish", "fail_attempt")
         for who, change in STALE_CALLS
-        # A node gives back a bug whatever process ran it.
-        if (script, who) != ("fail_attempt", "another runner")
     ],
 )
 def test_a_late_caller_is_refused_and_changes_nothing(
@@ -78,6 +76,26 @@ def test_a_late_caller_is_refused_and_changes_nothing(
 
     assert call(store, script, replace(run, **change)) == "STALE"  # type: ignore[arg-type]
     assert dump(store) == before
+
+
+def test_a_node_gives_a_bug_back_whatever_process_ran_it(store: ClusterStore) -> None:
+    life, _ = node(store, "n0")
+    (run,) = running(store, life, bug("a"))
+
+    assert fail(store, run)[0] == "PENDING"
+
+
+def test_a_run_whose_start_was_not_answered_is_given_back_uncharged(store: ClusterStore) -> None:
+    life, _ = node(store, "n0")
+    _, (given,) = store.submit([bug("a")])
+
+    status, (again,) = store.fail_attempt(
+        "a", "n0", life.incarnation, given.epoch, "", "unanswered", runner="r1"
+    )
+
+    assert status == "PENDING"
+    assert again.epoch > given.epoch
+    assert store.start("a", "n0", life.incarnation, given.epoch, "r1") == "STALE"
 
 
 @pytest.mark.parametrize("script", ["start", "report", "finish", "fail_attempt"])

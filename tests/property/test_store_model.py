@@ -41,6 +41,7 @@ NODES = st.sampled_from(["n0", "n1", "n2", "n3"])
 LIVES = st.sampled_from(["l0", "l1", "l2"])
 CLASSES = st.sampled_from([(1, ""), (2, ""), (3, ""), (3, ""), (3, "gpu"), (9, ""), (12, "")])
 PROFILES = st.sampled_from([(2, ""), (3, ""), (9, ""), (4, "gpu"), (9, "gpu,arm")])
+PHASES = st.sampled_from(["TRIAGE", "REPRO", "ANALYZE", "VERIFY", "of my own"])
 PICK = st.integers(0, 63)
 TERMINAL = st.sampled_from([BugState.DONE, BugState.DONE, BugState.ESCALATED, BugState.CANCELLED])
 
@@ -54,6 +55,7 @@ def bug(draw: st.DrawFn) -> Bug:
         requires=frozenset(filter(None, [labels])),
         priority=draw(st.sampled_from([0, 0, 0, 1, -1, 1000, -1000])),
         expected_s=draw(st.sampled_from([None, None, 0.01, 5.0, 600.0, 604800.0])),
+        limits=draw(st.sampled_from([{}, {}, {"waiting": 3}, {"waiting": 20}, {"run": 1}])),
     )
 
 
@@ -367,15 +369,15 @@ class Cluster(RuleBasedStateMachine):
             self.past.append(run)
             assert answer.run == self.model.bugs[run[0]].runs
 
-    @action(2, "running", pick=PICK)
-    def report(self, pick: int) -> None:
-        self._report(self.run_of(pick, "RUNNING"))
+    @action(2, "running", pick=PICK, phase=PHASES)
+    def report(self, pick: int, phase: str) -> None:
+        self._report(self.run_of(pick, "RUNNING"), phase)
 
     @call
-    def _report(self, run: tuple[str, str, str, int, str]) -> None:
-        answer = self.store.report(*run, phase="PATCH", checkpoint="[1]", log="line\n")
+    def _report(self, run: tuple[str, str, str, int, str], phase: str) -> None:
+        answer = self.store.report(*run, phase=phase, checkpoint="[1]", log="line\n")
         self.said()
-        assert answer == self.model.report(*run)
+        assert answer == self.model.report(*run, phase)
 
     @action(10, "running", pick=PICK, state=TERMINAL)
     def finish(self, pick: int, state: BugState) -> None:
@@ -419,7 +421,7 @@ class Cluster(RuleBasedStateMachine):
             case "start":
                 self._start(run)
             case "report":
-                self._report(run)
+                self._report(run, "VERIFY")
             case "finish":
                 self._finish(run, BugState.ESCALATED)
             case _:

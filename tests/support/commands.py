@@ -72,7 +72,7 @@ class Desk:
     def out(self) -> Path:
         return self.folder / "out"
 
-    def start(self, *arguments: str, **environment: str) -> Started:
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE, **environment: str) -> Started:
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")
         }
@@ -93,7 +93,7 @@ class Desk:
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fixwurx_celery.domain.bugs import BugState
+from fixwurx_celery.store.records import COUNTED
 from tests.support.model import WAITING, Model, ModelBug
 
 
@@ -43,6 +44,7 @@ def observed(found: dict[str, Any]) -> dict[str, Any]:
                 | "outbox"
                 | "leases"
                 | "delayed"
+                | "patience"
                 | "finished"
                 | "starving"
                 | "nodes"
@@ -68,6 +70,11 @@ def _bug(fields: dict[str, str]) -> dict[str, Any]:
         "losses": int(fields.get("losses", 0)),
         "cancelling": "cancelling" in fields,
         "has_outcome": "outcome" in fields,
+        "clocks": {
+            clock: int(fields[field])
+            for clock, field in COUNTED.items()
+            if int(fields.get(field, 0))
+        },
     }
 
 
@@ -85,6 +92,7 @@ def expected(model: Model) -> dict[str, Any]:
             "losses": bug.losses,
             "cancelling": bug.cancelling,
             "has_outcome": model.is_over(bug.id),
+            "clocks": {clock: ms for clock, ms in bug.clocks.items() if ms},
         }
     profiles: dict[str, int] = {}
     for node in model.nodes.values():
@@ -110,7 +118,8 @@ def expected(model: Model) -> dict[str, Any]:
     if lines:
         wanted["lines"] = set(lines)
     for key, at_ms in (
-        ("outbox", _bell), ("leases", _lease), ("delayed", _due), ("finished", _finished),
+        ("outbox", _bell), ("leases", _lease), ("delayed", _due), ("patience", _patience),
+        ("finished", _finished),
     ):  # fmt: skip
         members = {bug.id: at for bug in model.bugs.values() if (at := at_ms(bug)) is not None}
         if members:
@@ -128,6 +137,10 @@ def _lease(bug: ModelBug) -> int | None:
 
 def _due(bug: ModelBug) -> int | None:
     return bug.due_ms if bug.state is WAITING else None
+
+
+def _patience(bug: ModelBug) -> int | None:
+    return bug.patience_ms
 
 
 def _finished(bug: ModelBug) -> int | None:

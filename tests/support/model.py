@@ -6,18 +6,28 @@ is open to it, never past a better head that fits there too. What no law may lea
 after each step by `idle`.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import Event
 
+NOT_STARTED: Final = (BugState.PENDING, BugState.ASSIGNED)
 WAITING, HOLDING = BugState.PENDING, (BugState.ASSIGNED, BugState.RUNNING, BugState.RESERVED)
+
+
+def clock_in(phase: str) -> str:
+    """The clock of a bug that runs."""
+    return {"TRIAGE": "setup", "VERIFY": "verify"}.get(phase, "run")
 
 
 @dataclass(slots=True)
 class ModelBug:
-    """One bug; `due_ms` is set while it backs off, `bell_ms` until it starts, `lease_ms` after."""
+    """One bug; `due_ms` is set while it backs off, `bell_ms` until it starts, `lease_ms` after.
+
+    `clocks` has the stays that are over, by clock; the present one began at `since_ms`."""
 
     id: str
     agents: int
@@ -38,6 +48,10 @@ class ModelBug:
     waiting_ms: int = 0
     assigned_ms: int = 0
     started_ms: int = 0
+    phase: str = ""
+    since_ms: int = 0
+    wait_limit_ms: int | None = None
+    clocks: Counter[str] = field(default_factory=Counter)
     due_ms: int | None = None
     bell_ms: int | None = None
     lease_ms: int | None = None
@@ -47,6 +61,25 @@ class ModelBug:
     def place(self) -> tuple[int, int, int, int]:
         """Where it stands among those who wait; the least comes first."""
         return (-self.priority, self.batch, -self.tenths, self.arrival)
+
+    @property
+    def patience_ms(self) -> int | None:
+        """When it has waited for as long as it may; None when it does not wait, or may for ever."""
+        if self.wait_limit_ms is None or self.state not in NOT_STARTED:
+            return None
+        return self.since_ms + self.wait_limit_ms - self.clocks["waiting"]
+
+    @property
+    def clock(self) -> str:
+        """The one that runs."""
+        if self.state is not BugState.RUNNING:
+            return "waiting"
+        return clock_in(self.phase)
+
+    def stop_clock(self, now_ms: int) -> None:
+        """The present stay is over; the next begins."""
+        self.clocks[self.clock] += max(0, now_ms - self.since_ms)
+        self.since_ms = now_ms
 
     @property
     def name_of_class(self) -> str:
@@ -176,6 +209,7 @@ class Model:
         bug.bell_ms = bug.lease_ms = None
 
     def conclude(self, bug: ModelBug, state: BugState) -> None:
+        bug.stop_clock(self.now_ms)
         bug.state, bug.finished_ms, bug.cancelling = state, self.now_ms, False
         bug.due_ms = None
 
@@ -195,6 +229,7 @@ class Model:
             if count >= self.limits["max_attempts" if charge == "attempts" else "max_losses"]:
                 self.conclude(bug, BugState.ESCALATED)
                 return "ESCALATED"
+        bug.stop_clock(self.now_ms)
         bug.state, bug.node, bug.incarnation = WAITING, "", ""
         bug.waiting_ms = self.now_ms
         if count > 1:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from fixwurx_celery.domain.bugs import Bug, BugState
 from fixwurx_celery.store import Event
-from tests.support.model import HOLDING, WAITING, Model, ModelBug, ModelNode
+from tests.support.model import HOLDING, WAITING, Model, ModelBug, ModelNode, clock_in
 
 Taken = Callable[[], list[Event]]
 OFF_ITS_NODE = ("bug_given_back", "bug_escalated", "bug_cancelled", "bug_released")
@@ -59,7 +59,8 @@ class ModelCalls(Model):
     def _candidate(self, bug: Bug) -> ModelBug:
         return ModelBug(
             bug.id, bug.agents, bug.requires, bug.priority, self.batches, self.tenths_of(bug),
-            waiting_ms=self.now_ms,
+            waiting_ms=self.now_ms, since_ms=self.now_ms,
+            wait_limit_ms=int(bug.limits["waiting"] * 1000) if "waiting" in bug.limits else None,
         )  # fmt: skip
 
     def start(self, bug_id: str, node: str, life: str, epoch: int, runner: str) -> str:
@@ -72,12 +73,14 @@ class ModelCalls(Model):
             return "STARTED"
         if bug.state is not BugState.ASSIGNED:
             return "STALE"
+        bug.stop_clock(self.now_ms)
         bug.state, bug.runner, bug.started_ms = BugState.RUNNING, runner, self.now_ms
+        bug.phase = "TRIAGE"
         bug.runs += 1
         bug.bell_ms, bug.lease_ms = None, self.now_ms + self.limits["lease_ms"]
         return "STARTED"
 
-    def report(self, bug_id: str, node: str, life: str, epoch: int, runner: str) -> str:
+    def report(self, bug_id: str, node: str, life: str, epoch: int, runner: str, phase: str) -> str:
         bug = self.bugs.get(bug_id)
         if (
             bug is None
@@ -86,6 +89,9 @@ class ModelCalls(Model):
             or bug.runner != runner
         ):
             return "STALE"
+        if clock_in(phase) != bug.clock:
+            bug.stop_clock(self.now_ms)
+        bug.phase = phase
         bug.lease_ms = self.now_ms + self.limits["lease_ms"]
         return "CANCELLED" if bug.cancelling else "CONTINUE"
 
@@ -168,6 +174,7 @@ class ModelCalls(Model):
         tenths = self.took.get(bug_id, 0) // 100 if self.took.get(bug_id) else bug.tenths
         fresh = ModelBug(bug_id, bug.agents, bug.labels, bug.priority, self.batches, tenths)
         fresh.arrival, fresh.waiting_ms = self.arrivals, self.now_ms
+        fresh.since_ms, fresh.wait_limit_ms = self.now_ms, bug.wait_limit_ms
         fresh.epoch, fresh.runs = bug.epoch, bug.runs
         self.bugs[bug_id] = fresh
         self.follow(events)
@@ -314,7 +321,7 @@ class ModelCalls(Model):
         for bug_id in unanswered - given_up:
             self.bugs[bug_id].bell_ms = self.now_ms + self.limits["ring_after_ms"]
         for event in events:
-            if event.action in OFF_ITS_NODE and event.bug not in lost:
+            if event.action in OFF_ITS_NODE and event.bug in expired | given_up:
                 charge = "attempts" if event.bug in expired else ""
                 (expired if charge else given_up).remove(event.bug)
                 self.give_back(self.bugs[event.bug], charge)
@@ -322,13 +329,18 @@ class ModelCalls(Model):
                     self.bugs[event.bug].due_ms if event.bug in self.bugs else None, self.now_ms
                 ):
                     back_off_over.append(self.bugs[event.bug])
-            elif event.action in OFF_ITS_NODE:
+            elif event.action in OFF_ITS_NODE and event.bug in lost:
                 lost.remove(event.bug)
+            elif event.action == "bug_escalated" and not self.is_over(event.bug):
+                self._join(back_off_over)
+                self._give_up_waiting(self.bugs[event.bug])
             elif event.bug in {bug.id for bug in back_off_over}:
                 self._join(back_off_over)
             self.follow([event])
         self._join(back_off_over)
         assert not lost | expired | given_up, "bugs that should have been given back"
+        for bug in self.bugs.values():
+            assert not _due(bug.patience_ms, self.now_ms), f"{bug.id} waits past its limit"
         for bug in [*self.bugs.values()]:
             kept_until = (bug.finished_ms or self.now_ms) + self.limits["keep_finished_ms"]
             if self.is_over(bug.id) and kept_until <= self.now_ms:
@@ -339,6 +351,14 @@ class ModelCalls(Model):
             ):
                 del self.nodes[node.name]
         return [node.name for node in silent]
+
+    def _give_up_waiting(self, bug: ModelBug) -> None:
+        assert _due(bug.patience_ms, self.now_ms), f"{bug} may wait longer"
+        if bug.state is WAITING:
+            self.stop_waiting(bug, BugState.ESCALATED)
+        else:
+            self.let_go(bug)
+            self.conclude(bug, BugState.ESCALATED)
 
     def _join(self, bugs: list[ModelBug]) -> None:
         for bug in bugs:

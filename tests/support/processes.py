@@ -118,6 +118,16 @@ def nodes(
                 node.process.wait(timeout=10)
 
 
+def freeze(pid: int) -> None:
+    """SIGSTOP; returns when every thread of the process stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = [thread.id for thread in psutil.Process(pid).threads()]
+    wait_until(
+        f"{pid} stands still",
+        lambda: all(psutil.Process(id_).status() == psutil.STATUS_STOPPED for id_ in threads),
+    )
+
+
 def having(argument: str) -> list[int]:
     """Living processes with this command-line argument."""
     found = []

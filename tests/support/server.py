@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +37,8 @@ def server_binary() -> str:
     )
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Run between fork and exec: the child does not outlive the tests."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
@@ -49,6 +51,7 @@ class Server:
     port: int
     password: str
     append_only: bool
+    options: Mapping[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = field(default=None)
 
     @property
@@ -68,6 +71,7 @@ class Server:
             "maxmemory-policy": "noeviction",
             "logfile": str(self.folder / "server.log"),
             "daemonize": "no",
+            **self.options,
         }
         line = [part for key, value in arguments.items() for part in (f"--{key}", value)]
         self.process = subprocess.Popen(
@@ -75,7 +79,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         with redis.Redis.from_url(self.url) as client:
             wait_until(
@@ -119,10 +123,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(folder: Path, *, append_only: bool = False) -> Server:
-    """A server that answers. Raises NoServer."""
+def start_server(
+    folder: Path, *, append_only: bool = False, password: str = "", **options: str
+) -> Server:
+    """A server that answers. `options` are of its configuration, with `_` for `-`.
+
+    Raises NoServer.
+    """
     server_binary()
     folder.mkdir(parents=True, exist_ok=True)
-    server = Server(folder, free_port(), secrets.token_hex(16), append_only)
+    given = {name.replace("_", "-"): value for name, value in options.items()}
+    password = password or secrets.token_hex(16)
+    server = Server(folder, free_port(), password, append_only, given)
     server.start()
     return server

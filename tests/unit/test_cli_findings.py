@@ -10,6 +10,7 @@ from fixwurx_celery.cli.findings import (
     about_clock,
     about_controller,
     about_nodes,
+    about_replicas,
     about_server,
     about_waiting,
     unservable,
@@ -40,6 +41,7 @@ def test_a_good_server_gives_no_warning() -> None:
         ({"redis_version": "6.2.0"}, None),
         ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, None),
         ({"redis_mode": "cluster"}, ("FAIL", "store mode")),
+        ({"redis_mode": None, "server_mode": "cluster"}, ("FAIL", "store mode")),
         ({"role": "slave"}, ("FAIL", "store mode")),
         ({"maxmemory_policy": "allkeys-lru"}, ("WARN", "store memory")),
         ({"maxmemory_policy": "allkeys-lru", "maxmemory": 2**30}, ("FAIL", "store memory")),
@@ -130,3 +132,21 @@ def test_agents_and_labels_must_be_on_one_node() -> None:
     assert "largest that fits has 9" in unservable("12|gpu", nodes)
     assert "nearest lacks python" in unservable("3|gpu,python", nodes[1:])
     assert unservable("12|gpu", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("info", "level", "said"),
+    [
+        ({"connected_slaves": 2}, "OK", "2 follow the primary"),
+        ({"connected_slaves": 1, "min_slaves_good_slaves": 1}, "OK", "1 follows the primary"),
+        ({"connected_slaves": 0}, "WARN", "nothing to fail over to"),
+        ({"connected_slaves": 1, "min_slaves_good_slaves": 0}, "WARN", "writes are refused"),
+    ],
+)
+def test_replicas_that_could_not_take_over_are_told(
+    info: Mapping[str, Any], level: str, said: str
+) -> None:
+    finding = about_replicas(info)
+
+    assert finding.level == level
+    assert said in finding.found

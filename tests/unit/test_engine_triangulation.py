@@ -395,6 +395,36 @@ def test_a_checkpoint_is_bounded(tmp_path: Path) -> None:
     bug.cancel()
 
 
+def test_a_phase_is_said_before_its_work_begins(tmp_path: Path) -> None:
+    # A limit on a clock must not pay for what was done before the outside heard of it.
+    fields = payload(tmp_path, analyst={"patches": [WRONG, GCD_FIX]})
+    workspace = tmp_path / "w"
+    bug = engine(fields, workspace)
+    begun: list[tuple[str, int]] = []
+    while not bug.all_done():
+        if not begun or bug.phase != begun[-1][0]:
+            begun.append((bug.phase, len([*workspace.glob("copy-*")])))
+        bug.execute_tick()
+
+    phases = ["TRIAGE", "REPRO", "ANALYZE", *["PATCH", "VERIFY", "ANALYZE"], "PATCH", "VERIFY"]
+    assert begun == [(phase, 0) for phase in phases]
+
+
+def test_bringing_the_source_is_triage_however_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 1000;")
+    source: JSON = {"git": "ssh://localhost/repo", "ref": "main"}
+    bug = engine(payload(tmp_path, source=source), tmp_path / "w")
+
+    for _ in range(3):
+        bug.execute_tick()
+
+    assert (bug.phase, bug.all_done()) == ("TRIAGE", False)
+    assert list((tmp_path / "w").glob("source/*")) == []
+    bug.cancel()
+
+
 def test_cancel_ends_everything_between_ticks(tmp_path: Path) -> None:
     started = tmp_path / "started"
     command = f"touch {started}; (setsid sleep 1000 &) ; sleep 1000"

@@ -59,7 +59,7 @@ def test_a_minimal_bug_gets_the_documented_defaults(folder: Path) -> None:
     (only,) = load(folder, GOOD).bugs
 
     assert (only.id, only.agents, only.requires, only.priority) == ("b1", 3, frozenset(), 0)
-    assert (only.timeout_s, only.expected_s) == (300.0, None)
+    assert (only.timeout_s, only.limits, only.expected_s) == (300.0, {}, None)
     assert only.payload == {
         "source": {"path": str(folder / "repo")},
         "reproduce": "python -m pytest -q",
@@ -71,13 +71,14 @@ def test_every_field_arrives(folder: Path) -> None:
     text = bug(
         verify="true", files=["src/*.py"], analyst={"patches": ["a.diff"]}, agents=4,
         requires=["python", "gpu"], priority=-5, timeout=12.5, expected_seconds=3,
-        reproduce_timeout=5, verify_timeout=6,
+        reproduce_timeout=5, verify_timeout=6, limits={"waiting": 7, "verify": 1.5},
     )  # fmt: skip
 
     (only,) = load(folder, text, nodes=lambda _: NODES).bugs
 
     assert (only.agents, only.requires) == (4, frozenset({"python", "gpu"}))
     assert (only.priority, only.timeout_s, only.expected_s) == (-5, 12.5, 3.0)
+    assert only.limits == {"waiting": 7.0, "verify": 1.5}
     assert only.payload["analyst"] == {"patches": ["--- a/a.py\n+++ b/a.py\n"]}
     assert only.payload["files"] == ["src/*.py"]
     assert only.payload["reproduce_timeout"] == 5
@@ -126,6 +127,14 @@ def test_fields_pass_through_to_an_engine_of_the_users(folder: Path) -> None:
     (only,) = load(folder, text, engine="mine:Engine").bugs
 
     assert (only.agents, only.payload) == (1, {"target": [1, {"a": None}]})
+
+
+def test_limits_are_the_clusters_whatever_the_engine(folder: Path) -> None:
+    text = "bugs:\n  - id: b1\n    limits:\n      setup: 900\n      run: null\n"
+
+    (only,) = load(folder, text, engine="mine:Engine").bugs
+
+    assert (only.limits, only.payload) == ({"setup": 900.0}, {})
 
 
 REFUSED = {
@@ -193,6 +202,22 @@ REFUSED = {
     "too much time": (bug(timeout=604801), "timeout 604801 must be a number of seconds"),
     "time of text": (bug(timeout="5m"), "timeout '5m' must be a number of seconds"),
     "time is not a number": (GOOD + "    timeout: .nan\n", "timeout nan must be a number of seconds"),
+    "limits is a number": (
+        bug(limits=5), "bugs.yaml:6: bug b1: limits 5 must have seconds by clock; e.g. limits: {setup",
+    ),
+    "limits of a list": (bug(limits=["run"]), "limits ['run'] must have seconds by clock"),
+    "limit of no clock": (
+        bug(limits={"steup": 5}), "bugs.yaml:6: bug b1: unknown field limits.steup; did you mean setup?",
+    ),
+    "limit of no clock at all": (
+        bug(limits={"queue": 5}), "unknown field limits.queue; clocks are waiting, setup, run, verify",
+    ),
+    "no limit": (
+        bug(limits={"run": 0}),
+        "bugs.yaml:6: bug b1: limits.run 0 must be a number of seconds, above 0 and at most 604800; "
+        "e.g. limits: {run: 40}",
+    ),
+    "limit of text": (bug(limits={"verify": "5m"}), "limits.verify '5m' must be a number of seconds"),
     "expected": (bug(expected_seconds=-1), "expected_seconds -1 must be a number of seconds"),
     "reproduce_timeout": (bug(reproduce_timeout=0), "reproduce_timeout 0 must be a number of seconds"),
     "duplicate id": (
@@ -351,7 +376,7 @@ def test_the_input_is_named_by_what_the_engine_is_given(folder: Path) -> None:
 
     before = name(bug())
 
-    assert name(bug(priority=5, timeout=7, expected_seconds=3)) == before
+    assert name(bug(priority=5, timeout=7, limits={"run": 7}, expected_seconds=3)) == before
     assert name(bug(reproduce="true")) != before
     assert name(bug(agents=1)) != before
     (folder / "repo" / "a.py").write_text("x = 2\n")

@@ -85,7 +85,7 @@ def test_a_number_out_of_its_bounds_is_refused_and_its_bounds_are_good(field: ob
         ({"namespace": "{a}"}, "FIXWURX_NAMESPACE"),
         ({"redis_url": "localhost:6379"}, "must begin with redis://"),
         ({"redis_url": "http://h"}, "must begin with redis://"),
-        ({"redis_url": "redis://[h"}, "must begin with redis://"),
+        ({"redis_url": "redis://[h"}, "cannot be read"),
         ({"engine": "module"}, "module:callable"),
         ({"engine": ":x"}, "module:callable"),
         ({"capabilities": frozenset({"a b"})}, "FIXWURX_CAPABILITIES"),

@@ -6,6 +6,7 @@ args
   node        text
   incarnation text
   epoch       int
+  runner      text   the run that failed; empty: whichever there is
   charge      text   which counter pays: attempts, losses, or empty (a drain, a preemption)
   reason      text
   seed        int
@@ -16,9 +17,10 @@ replies
   STALE       somebody else's by now
 ]]
 math.randomseed(tonumber(seed))
-local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'incarnation', 'epoch')
+local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'incarnation', 'epoch', 'runner')
 if (f[1] ~= 'RUNNING' and f[1] ~= 'ASSIGNED')
-    or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
+    or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch
+    or (runner ~= '' and f[1] == 'RUNNING' and f[5] ~= runner) then
   return { 'STALE' }
 end
 if charge ~= '' then heal(node, 0.7) end

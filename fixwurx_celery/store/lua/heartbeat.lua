@@ -13,9 +13,7 @@ replies
 local key = node_key(node)
 local f = redis.call('HMGET', key, 'incarnation', 'state', 'heartbeat_ms', 'deaf')
 if f[1] ~= incarnation or f[2] == 'OFFLINE' then return { 'UNKNOWN' } end
--- Much later than it should be: the node or its way here is in trouble.
-local late = now_ms - tonumber(f[3]) > limits.heartbeat_ttl_ms * 0.6
-heal(node, late and 0.8 or 1)
+heal(node, is_late(tonumber(f[3])) and 0.8 or 1)
 redis.call('HSET', key, 'heartbeat_ms', int(now_ms))
 if facts ~= '' then redis.call('HSET', key, 'load', facts) end
 redis.call('ZADD', NODES, int(now_ms + limits.heartbeat_ttl_ms), node)

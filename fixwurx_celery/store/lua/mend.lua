@@ -27,9 +27,12 @@ end
 
 local function mend_bug(bug)
   local f = redis.call('HMGET', bug_key(bug), 'state', 'class', 'rank', 'seat', 'node',
-    'incarnation', 'finished_ms')
+    'incarnation', 'finished_ms', 'wait_limit_ms', 'waited_ms', 'waiting_ms')
   local state, class, node = f[1], f[2], f[5]
   if not state then return end
+  if f[8] and (state == 'PENDING' or state == 'ASSIGNED') then
+    restore(PATIENCE, f[10] + f[8] - (f[9] or 0), bug, bug, '', 'patience')
+  end
   if state == 'PENDING' then
     if not redis.call('ZSCORE', line_key(class), f[4]) and not redis.call('ZSCORE', DELAYED, bug) then
       join_line(bug, class, f[3], f[4])

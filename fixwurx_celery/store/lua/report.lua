@@ -24,11 +24,15 @@ end
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
 if checkpoint ~= '' then redis.call('HSET', key, 'checkpoint', checkpoint) end
 if phase ~= '' and phase ~= f[6] then
+  if clock_of(phase) ~= clock_of(f[6]) then
+    stop_clock(bug)
+    redis.call('HSET', key, 'since_ms', int(now_ms))
+  end
   redis.call('HSET', key, 'phase', phase)
   emit('bug_phase', bug, node, epoch, phase)
 end
 if log ~= '' and call ~= f[9] then
-  redis.call('HSET', key, 'logged', call)
+  redis.call('HSET', key, 'logged', call, 'printed_ms', int(now_ms))
   redis.call('RPUSH', log_key(bug, f[8]), log)
   redis.call('LTRIM', log_key(bug, f[8]), -limits.log_chunks, -1)
   redis.call('PEXPIRE', log_key(bug, f[8]), limits.keep_finished_ms)

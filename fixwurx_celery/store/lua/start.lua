@@ -21,7 +21,9 @@ if f[1] == 'RUNNING' and f[5] == runner then
 end
 if f[1] ~= 'ASSIGNED' then return { 'STALE' } end
 
-redis.call('HSET', key, 'state', 'RUNNING', 'runner', runner, 'started_ms', int(now_ms), 'phase', 'TRIAGE')
+stop_clock(bug)
+redis.call('HSET', key, 'state', 'RUNNING', 'runner', runner, 'phase', 'TRIAGE',
+  'started_ms', int(now_ms), 'since_ms', int(now_ms))
 local run = redis.call('HINCRBY', key, 'runs', 1)
 redis.call('ZREM', OUTBOX, bug)
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)

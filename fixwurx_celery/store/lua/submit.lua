@@ -2,7 +2,8 @@
 purpose     Take in bugs: each is assigned at once, or waits in its class's line.
 transition  bug: none -> ASSIGNED | PENDING
 args
-  bugs      json   list of [id, class, priority, expected_ms (0: unknown), spec]
+  bugs      json   list of [id, class, priority, expected_ms (0: unknown), spec], and how long it may
+                   wait in ms where that is limited
   batch     int    0 opens a batch with the first bug taken; a reply's number continues it, so that
                    one submission of many calls is ordered as a whole
   seed      int    feeds the RANDOM strategy
@@ -37,7 +38,7 @@ for i, entry in ipairs(list) do
   else
     local expected = entry[4]
     if expected == 0 then expected = tonumber(redis.call('GET', took_key(id)) or 0) end
-    fresh[#fresh + 1] = { at = i, id = id, class = class, priority = entry[3], expected = expected, spec = entry[5] }
+    fresh[#fresh + 1] = { at = i, id = id, class = class, priority = entry[3], expected = expected, spec = entry[5], wait_limit = entry[6] }
   end
 end
 
@@ -70,6 +71,10 @@ for _, bug in ipairs(fresh) do
       local seat = seat_of(bug.id, bug.expected)
       redis.call('HSET', bug_key(bug.id), 'state', 'PENDING', 'class', class, 'spec', bug.spec,
         'rank', rank, 'seat', seat, 'waiting_ms', int(now_ms))
+      if bug.wait_limit then
+        redis.call('HSET', bug_key(bug.id), 'wait_limit_ms', int(bug.wait_limit))
+        redis.call('ZADD', PATIENCE, int(now_ms + bug.wait_limit), bug.id)
+      end
       emit('bug_submitted', bug.id, '', '', class)
       if node then
         assign(bug.id, class, node)

@@ -1,8 +1,9 @@
 --[[
 purpose     Bring in order what time has changed: nodes that hung up or fell silent, drains whose
-            grace is over, expired leases, bells that nobody answered, bugs whose back-off is over,
-            finished bugs past their keep.
-transition  node: READY | STOPPING -> OFFLINE; bug: ASSIGNED | RUNNING -> PENDING | ESCALATED
+            grace is over, expired leases, bells that nobody answered, bugs whose back-off is over
+            or which waited too long, finished bugs past their keep.
+transition  node: READY | STOPPING -> OFFLINE; bug: ASSIGNED | RUNNING -> PENDING | ESCALATED;
+            bug: PENDING -> ESCALATED
 args
   node        text   the caller, if it is a node: its calling is a sign of life
   incarnation text
@@ -89,6 +90,15 @@ for _, bug in ipairs(due(DELAYED)) do
   redis.call('ZREM', DELAYED, bug)
   local f = redis.call('HMGET', bug_key(bug), 'state', 'class', 'rank', 'seat')
   if f[1] == 'PENDING' then join_line(bug, f[2], f[3], f[4]) end
+end
+
+-- After all that makes bugs wait: what is over by now is found in this same sweep.
+for _, bug in ipairs(due(PATIENCE)) do
+  local node = give_up_waiting(bug)
+  if node then
+    settle(node)
+    unmoved[#unmoved + 1] = node
+  end
 end
 
 local past = int(now_ms - limits.keep_finished_ms)

@@ -217,12 +217,30 @@ end
 
 -- The bug has ended, in one of the terminal states, with its one outcome.
 local function conclude(bug, state, outcome)
+  stop_clock(bug)
   local run = redis.call('HGET', bug_key(bug), 'runs')
   redis.call('HSET', bug_key(bug), 'state', state, 'outcome', outcome, 'finished_ms', int(now_ms))
   redis.call('HDEL', bug_key(bug), 'checkpoint', 'cancelling')
   redis.call('ZADD', FINISHED, int(now_ms), bug)
   if run then redis.call('HINCRBY', STATS, 'runs', 1) end
   redis.call('HINCRBY', STATS, state, 1)
+end
+
+-- Ends a bug that has waited for as long as it may; answers the node that it was on its way to.
+local function give_up_waiting(bug)
+  local f = redis.call('HMGET', bug_key(bug), 'state', 'wait_limit_ms', 'class', 'seat', 'node', 'epoch')
+  if not f[2] or (f[1] ~= 'PENDING' and f[1] ~= 'ASSIGNED') then
+    redis.call('ZREM', PATIENCE, bug)
+    return nil
+  end
+  local reason = string.format('its waiting limit of %g s passed before a node started it', f[2] / 1000)
+  conclude(bug, 'ESCALATED', cjson.encode({ outcome = 'TIMED_OUT', reason = reason, clock = 'waiting' }))
+  emit('bug_escalated', bug, f[5] or '', f[6] or '', reason)
+  if f[1] == 'ASSIGNED' then
+    let_go(bug, f[5])
+    return f[5]
+  end
+  stop_waiting(bug, f[3], f[4])
 end
 
 -- Takes the bug off its node after something other than its engine ended the run. `charge` names
@@ -259,7 +277,8 @@ local function give_back(bug, charge, reason)
       return 'ESCALATED'
     end
   end
-  redis.call('HSET', key, 'state', 'PENDING', 'node', '', 'incarnation', '', 'waiting_ms', int(now_ms))
+  stop_clock(bug)
+  begin_waiting(bug, unpack(redis.call('HMGET', key, 'waited_ms', 'wait_limit_ms')))
   emit('bug_given_back', bug, f[2], f[3], reason)
   if count <= 1 then
     join_line(bug, f[1], f[4], f[5])

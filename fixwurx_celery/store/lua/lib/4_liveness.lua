@@ -61,5 +61,14 @@ local function forgive_silence()
   for _, bug in ipairs(redis.call('ZRANGE', OUTBOX, 0, -1)) do
     redis.call('ZADD', OUTBOX, int(now_ms), bug)
   end
+  redis.call('HSET', SERVER, 'forgiven_ms', int(now_ms))
   emit('silence_forgiven', '', '', '', is_another and 'another server' or int(silent_ms))
+end
+
+-- Whether a heartbeat comes much later than it should, the last one having come at `last_ms`: then
+-- the node or its way here is in trouble, unless it was the server that was.
+local function is_late(last_ms)
+  local f = redis.call('HMGET', SERVER, 'swept_ms', 'forgiven_ms')
+  if now_ms - (f[1] or now_ms) > limits.heartbeat_ttl_ms / 3 then return false end
+  return now_ms - math.max(last_ms, tonumber(f[2] or 0)) > limits.heartbeat_ttl_ms * 0.6
 end

@@ -1,11 +1,13 @@
 """What a caller sees when the server is away, full, or new; and what it finds when it is back."""
 
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
@@ -73,5 +75,33 @@ def test_a_full_server_refuses_with_the_way_out_and_nothing_is_half_done(
         own_store.submit([bug("b"), bug("c")])
 
     own_store.client.config_set("maxmemory", "0")
+    assert own_store.bug_ids() == ["a"]
+    assert violations(own_store) == []
+
+
+def test_an_artifact_is_had_as_soon_as_the_server_is_back(own: Server) -> None:
+    artifacts = open_artifacts(Settings(redis_url=own.url))
+    ref = artifacts.put(b"source")
+    own.kill()
+    got: list[bytes] = []
+    asking = threading.Thread(target=lambda: got.append(artifacts.get(ref)))
+    asking.start()
+
+    own.start()
+    asking.join(timeout=20)
+
+    assert got == [b"source"]
+
+
+def test_a_server_whose_replicas_are_away_refuses_with_the_way_out_and_nothing_is_half_done(
+    own_store: ClusterStore,
+) -> None:
+    own_store.submit([bug("a")])
+    own_store.client.config_set("min-replicas-to-write", "1")
+
+    with pytest.raises(StoreUnavailable, match="too few replicas"):
+        own_store.submit([bug("b")])
+
+    own_store.client.config_set("min-replicas-to-write", "0")
     assert own_store.bug_ids() == ["a"]
     assert violations(own_store) == []
