@@ -77,7 +77,16 @@ def lose_answer(proxy: Proxy, script: str) -> int:
     return before
 
 
-@pytest.mark.parametrize("script", ["start", "report", "finish", "heartbeat", "sweep"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "start",
+        "finish",
+        "heartbeat",
+        pytest.param("report", marks=pytest.mark.slow),
+        pytest.param("sweep", marks=pytest.mark.slow),
+    ],
+)
 def test_a_lost_answer_to_a_node_changes_nothing(
     cluster: OwnCluster, far: NodeProcess, proxy: Proxy, script: str
 ) -> None:

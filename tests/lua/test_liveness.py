@@ -7,7 +7,7 @@ import pytest
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.store import ClusterStore
 from tests.support.clock import Clock
-from tests.support.cluster import Life, bug, node, pass_time, running
+from tests.support.cluster import Life, bug, node, pass_time, running, start
 from tests.support.state import dump
 from tests.support.waiting import wait_until
 
@@ -135,6 +135,23 @@ def test_an_outage_of_the_server_makes_no_node_sick(
     beat(store, life)
 
     assert store.snapshot().nodes[0].health == 1.0
+
+
+def test_after_an_outage_a_node_has_its_whole_time_to_start_what_it_was_given(
+    store: ClusterStore, clock: Clock
+) -> None:
+    life, _ = node(store, "n0")
+    _, (assigned,) = store.submit([bug("a")])
+    store.sweep()
+    clock.advance(s=60)
+
+    (again,) = store.sweep().assignments
+    assert again == assigned, "it is rung, not taken back"
+    pass_time(store, clock, 2)
+    start(store, again, life)
+
+    seen = store.snapshot().nodes[0]
+    assert (seen.health, seen.response_time_ms) == (1.0, 400.0), "a fifth of the two seconds"
 
 
 def test_a_heartbeat_that_is_late_while_others_are_heard_makes_a_node_sick(
