@@ -268,8 +268,8 @@ class Node:
             log.warning(
                 "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
             )
+            self.incarnation.renew()  # first: whose engine ends from here on has lost its bug
             self._end_all_engines()
-            self.incarnation.renew()
             if not self._register(store, ringer):
                 log.error("node %s cannot join again: its name is taken", self.worker_id)
 

@@ -343,6 +343,8 @@ class Runner:
                 return self._give_back(run, incarnation, "", "its node stops")
             case "died" if self._stopping.stage:
                 return self._give_back(run, incarnation, "", "its engine was ended with its node")
+            case "died" if self._incarnation() != incarnation:
+                return "STALE"  # this node ended it, having been taken for lost
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":
