@@ -10,8 +10,9 @@ import contextlib
 import json
 import logging
 import socket
+import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from celery import Celery
@@ -64,6 +65,29 @@ class BrokerBlocked(KombuError):
     """It has an alarm (memory, disk) and takes nothing from publishers until that is over."""
 
 
+class Unshown(Mapping[str, Any]):
+    """Options that nobody is shown. Celery tells its own to whoever asks a worker for its stats,
+    and Flower puts them on a page; of passwords it leaves out only the one of the URL."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._options[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+    def __repr__(self) -> str:
+        return "(hidden)"
+
+    def __json__(self) -> str:
+        return "(hidden)"
+
+
 def node_queue(worker_id: str, *, declare: bool = False) -> Queue:
     """The queue of one node. Only the node declares it; senders address it as it is.
 
@@ -82,6 +106,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     on_redis = broker.startswith(
         ("redis://", "rediss://", "unix://", "redis+socket://", "redis+sentinel://")
     )
+    is_tls = broker.startswith("rediss://")
     if broker.startswith("unix://"):  # kombu calls it redis+socket
         broker = "redis+socket://" + broker.removeprefix("unix://")
     transport: dict[str, Any] = {
@@ -101,7 +126,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         broker = address.urls_for_celery()
         transport |= {
             "master_name": address.master,
-            "sentinel_kwargs": sentinel_options(address),
+            "sentinel_kwargs": Unshown(sentinel_options(address)),
             # A primary that froze keeps its connections; this long after a silent one is dropped,
             # and the next goes to whoever took its place.
             "health_check_interval": 3,
@@ -119,12 +144,15 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         **({} if on_redis else amqp),
         "broker_url": broker,
         "broker_transport_options": transport if on_redis else {},
+        # Without it kombu takes rediss:// for redis://, unless the URL has options of TLS in it,
+        # which then count in place of this.
+        **({"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}} if is_tls else {}),
         "broker_connection_retry_on_startup": True,
         # The default gives up after 100 tries, and with that a node ends by itself.
         "broker_connection_max_retries": None,
         # A store that refuses writes for a while (its disk is full, its replica is away) refuses to
         # hand out messages too. A worker would end by that.
-        "broker_channel_error_retry": True,
+        "broker_channel_error_retry": on_redis,
         # Nothing but JSON crosses the broker, in either direction.
         "accept_content": ["json"],
         "task_serializer": "json",

@@ -23,7 +23,7 @@ from redis.sentinel import (
 
 from fixwurx_celery.addresses import SentinelAddress, is_sentinel
 
-__all__ = ["WrongAddress", "open_client", "primary_of", "sentinel_options"]
+__all__ = ["WrongAddress", "follow", "open_client", "primary_of", "sentinel_options"]
 
 SENTINEL_ANSWERS_S: Final = 1.0
 """A sentinel answers in milliseconds; one that is silent for so long is passed over."""
@@ -69,13 +69,20 @@ def primary_of(client: "redis.Redis") -> tuple[str, int] | None:
     return pool.master_address if isinstance(pool, PrimaryPool) else None
 
 
+def follow(client: "redis.Redis") -> None:
+    """Lets a client that only waits for news wait at the primary; one that asks does so anyway."""
+    pool = client.connection_pool
+    if isinstance(pool, PrimaryPool):
+        pool.follow()
+
+
 def sentinel_options(address: SentinelAddress) -> dict[str, Any]:
     """How sentinels are asked: one try each, for the next one may know more."""
     return {
         "password": address.sentinel_password,
         "socket_timeout": SENTINEL_ANSWERS_S,
         "socket_connect_timeout": SENTINEL_ANSWERS_S,
-        "retry": Retry(NoBackoff(), 0),
+        "retry": None,
     }
 
 
@@ -126,8 +133,14 @@ class PrimaryPool(SentinelConnectionPool):
         self._at: tuple[str, int] | None = None
 
     def get_connection(self, *args: Any, **options: Any) -> Any:
-        """As the library's, which closes idle connections when it finds another primary. One that
-        waits for news elsewhere is opened anew by the next question to it."""
+        """As the library's, after a look at where the primary is."""
+        self.follow()
+        return super().get_connection(*args, **options)
+
+    def follow(self) -> None:
+        """Asks the sentinels, when they were not asked of late. The library closes idle connections
+        when they name another primary; one that waits for news elsewhere is opened anew by the next
+        question to it."""
         now = time.monotonic()
         if now - self._asked_at > ASK_AGAIN_S:
             self._asked_at = now
@@ -139,7 +152,6 @@ class PrimaryPool(SentinelConnectionPool):
             for connection in list(self._in_use_connections):
                 if (connection.host, connection.port) != self._at:
                     connection.mark_for_reconnect()
-        return super().get_connection(*args, **options)
 
 
 class Sentinels:

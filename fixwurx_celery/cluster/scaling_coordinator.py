@@ -62,7 +62,7 @@ class ScalingCoordinator:
         node = self.workers.get(worker_id)
         if node is None:
             return False
-        self.connection.ring(self.connection.store.retire(worker_id, node.incarnation))
+        self.connection.ring(self.connection.store.retire(worker_id, node.incarnation) or [])
         return True
 
     def get_cluster_capacity(self) -> dict[str, int]:

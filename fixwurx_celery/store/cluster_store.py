@@ -21,7 +21,7 @@ from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
-from fixwurx_celery.redis_client import WrongAddress, open_client, primary_of
+from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
     Beat,
@@ -133,6 +133,10 @@ class ClusterStore:
     def primary(self) -> tuple[str, int] | None:
         """Where the primary was at the last call; None where no sentinels were asked."""
         return primary_of(self.client)
+
+    def follow(self) -> None:
+        """For who only listens: the next look goes to the primary, if that has moved."""
+        follow(self.client)
 
     # -- calling ---------------------------------------------------------------------------
 
@@ -357,12 +361,12 @@ class ClusterStore:
             raise NodeUnknown(node)
         return assignments(reply[1:])
 
-    def retire(self, node: str, incarnation: str) -> list[Assignment]:
-        """What to ring. Does nothing when another life of the node is in service."""
+    def retire(self, node: str, incarnation: str) -> list[Assignment] | None:
+        """What to ring; None when another life of the node is in service: nothing was done."""
         reply = self._call(
             self._scripts["retire"], node=node, incarnation=incarnation, seed=self._seed()
         )
-        return assignments(reply[1:])
+        return None if reply[0] == "STALE" else assignments(reply[1:])
 
     def sweep(self, most: int = SWEEP_AT_ONCE, *, node: str = "", incarnation: str = "") -> Sweep:
         """Nodes now gone, queues to delete, and what to ring. Bounded: at most `most` of each kind.

@@ -110,7 +110,7 @@ class Spool:
                 node = path.read_text()
             except FileNotFoundError:  # another node of this host was faster
                 continue
-            assignments = store.retire(node, path.stem)
+            assignments = store.retire(node, path.stem) or []
             path.unlink(missing_ok=True)
             yield node, assignments
 

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -115,7 +116,7 @@ class Node:
         self._warden: subprocess.Popen[bytes] | None = None
         self._stage_ordered = Stage.IN_SERVICE
         self._moves_at = 0.0
-        self._has_retired = False
+        self._has_retired = self._is_displaced = False
         self._canary = Canary()
         self._recycle_by: float | None = None
 
@@ -220,8 +221,9 @@ class Node:
             now = time.monotonic()
             try:
                 self._give_back_losses(store, ringer)
-                if self.stopping.stage > self._stage_ordered or (
-                    self.stopping.stage and now >= beat_at
+                if not self._is_displaced and (
+                    self.stopping.stage > self._stage_ordered
+                    or (self.stopping.stage and now >= beat_at)
                 ):
                     self._order_drain(store, ringer)
                 if now >= beat_at:
@@ -264,14 +266,17 @@ class Node:
                 self._recycle(store, ringer)
             elif told.unstarted:
                 self._look_at_consumer(ringer)
-        elif not self.stopping.stage:
+        elif not self.stopping.stage and not self._is_displaced:
             log.warning(
                 "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
             )
             self.incarnation.renew()  # first: whose engine ends from here on has lost its bug
             self._end_all_engines()
             if not self._register(store, ringer):
-                log.error("node %s cannot join again: its name is taken", self.worker_id)
+                # It must not go on taking what is meant for the other one.
+                log.error("node %s ends: another node has taken its name since", self.worker_id)
+                self._is_displaced = True
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _sweep(self, store: ClusterStore, ringer: Ringer) -> int:
         """Brings in order what others left; the number of nodes in service."""
@@ -300,7 +305,7 @@ class Node:
         ringer.ring(assignments)
         if running and time.monotonic() < (self._recycle_by or 0.0):
             return
-        ringer.ring(store.retire(self.worker_id, self.incarnation()))
+        ringer.ring(store.retire(self.worker_id, self.incarnation()) or [])
         ringer.close()
         begin_anew(self.run_dir)
 
@@ -389,9 +394,11 @@ class Node:
 
     def _retire(self, store: ClusterStore, ringer: Ringer) -> None:
         try:
-            ringer.ring(store.retire(self.worker_id, self.incarnation()))
+            following = store.retire(self.worker_id, self.incarnation())
             self._has_retired = True
-            ringer.delete_queue(self.worker_id)
+            if following is not None:
+                ringer.ring(following)
+                ringer.delete_queue(self.worker_id)
         except StoreUnavailable as error:
             log.warning("node %s could not deregister: %s", self.worker_id, error)
 

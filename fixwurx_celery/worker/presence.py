@@ -57,5 +57,6 @@ class Presence:
         with self._store.listen(self._worker_id, incarnation) as listening:
             while not self._closing.is_set() and self._incarnation() == incarnation:
                 with self._store.reaching():
+                    self._store.follow()  # a primary that was replaced may go on answering
                     if listening.get_message(timeout=LISTEN_S):
                         self._listening.set()

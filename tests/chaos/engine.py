@@ -67,7 +67,7 @@ class Chain:
             raise RuntimeError(f"the workspace of a new run holds {left}")
         self.bug, self.plan, self.workspace = bug, dict(bug.payload), workspace
         self.step, self.digest = checkpoint or (0, bug.id)
-        self.phase = "TRIAGE"
+        self.phase = "STEP-1"  # no set-up to be counted apart
         self.run = uuid.uuid4().hex[:12]
         self.trace = Path(self.plan["trace"])
         (self.trace / f"{bug.id}.lock").touch()

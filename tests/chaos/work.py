@@ -81,7 +81,7 @@ def _task(rng: random.Random, name: str, manner: str, at: float, trace: Path) ->
         "manner": "crash" if manner == "doomed" else manner,
         "at_step": rng.randrange(steps),
     }
-    timeout_s, cancel_at_s = 300.0, None
+    timeout_s, limits, cancel_at_s = 300.0, dict[str, float](), None
     match manner:
         case "long":
             payload.update(steps=rng.randint(8, 14), pace_s=1.2)
@@ -91,6 +91,7 @@ def _task(rng: random.Random, name: str, manner: str, at: float, trace: Path) ->
             payload.update(crashes=1_000_000, by_signal=False)
         case "hang":
             timeout_s = HANGS_FOR_S + payload["at_step"] * payload["pace_s"]
+            limits = {"setup": HANGS_FOR_S}  # before its first step it is in TRIAGE
     if manner not in ("doomed", "hang") and rng.random() < 0.08:
         cancel_at_s = at + rng.uniform(0, 6)
     bug = Bug(
@@ -98,6 +99,7 @@ def _task(rng: random.Random, name: str, manner: str, at: float, trace: Path) ->
         agents=rng.choice([1, 1, 1, 2, 3]),
         priority=rng.choice([0, 0, 0, 5]),
         timeout_s=timeout_s,
+        limits=limits,
         payload=payload,
     )
     return Task(bug=bug, manner=manner, submit_at_s=at, cancel_at_s=cancel_at_s)

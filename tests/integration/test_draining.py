@@ -16,7 +16,8 @@ from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.errors import StoreUnavailable
 from tests.support.live_cluster import LiveCluster
-from tests.support.processes import NodeProcess, start_node
+from tests.support.processes import NodeProcess, freeze, start_node
+from tests.support.rabbitmq import NoRabbitMQ, RabbitMQ, start_rabbitmq
 from tests.support.server import NoServer, Server, start_server
 from tests.support.waiting import wait_until
 
@@ -44,9 +45,15 @@ def server(tmp_path: Path) -> Iterator[Server]:
         thaw(started)
 
 
-def freeze(server: Server) -> None:
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
+@pytest.fixture
+def own_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+    """Likewise a RabbitMQ."""
+    try:
+        started = start_rabbitmq(tmp_path / "rabbitmq")
+    except NoRabbitMQ as error:
+        pytest.skip(str(error))
+    with started:
+        yield started
 
 
 def thaw(server: Server) -> None:
@@ -313,7 +320,8 @@ def test_a_node_ends_while_the_store_is_frozen(tmp_path: Path, server: Server) -
     cluster = LiveCluster(tmp_path, redis_url=server.url, lease_sec=60, heartbeat_timeout_sec=60)
     with cluster.node("stuck@here", drain_timeout_sec=2) as node:
         bug = cluster.long_bug()
-        freeze(server)
+        assert server.process is not None
+        freeze(server.process.pid)
 
         node.process.terminate()
 
@@ -327,15 +335,32 @@ def test_a_node_ends_while_the_store_is_frozen(tmp_path: Path, server: Server) -
     cluster.close()
 
 
+def without(broker: Server | RabbitMQ, weather: str) -> None:
+    if weather == "dead":
+        broker.kill()
+    else:
+        assert broker.process is not None
+        freeze(broker.process.pid)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("weather", "status"), [("dead", 0), ("frozen", 1)])
+@pytest.mark.parametrize(
+    "broker", ["server", pytest.param("own_rabbitmq", marks=pytest.mark.rabbitmq)]
+)
 def test_a_node_ends_without_a_broker(
-    tmp_path: Path, redis_url: str, server: Server, weather: str, status: int
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis_url: str,
+    broker: str,
+    weather: str,
+    status: int,
 ) -> None:
-    cluster = LiveCluster(tmp_path, redis_url=redis_url, broker_url=server.url)
+    its_broker = request.getfixturevalue(broker)
+    cluster = LiveCluster(tmp_path, redis_url=redis_url, broker_url=its_broker.url)
     with cluster.node("unheard@here") as node:
         bug = cluster.long_bug()
-        server.kill() if weather == "dead" else freeze(server)
+        without(its_broker, weather)
 
         node.process.terminate()
 

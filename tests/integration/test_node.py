@@ -249,3 +249,27 @@ def test_a_frozen_node_is_failed_over_and_joins_again(
             cluster.manager.handle(bug).cancel()
             cluster.wait(bug)
     wait_until("nothing of them is left", lambda: having(mark) == [])
+
+
+def test_a_node_that_wakes_when_its_name_is_taken_ends_and_leaves_the_other_alone(
+    cluster: NodeCluster,
+) -> None:
+    with nodes(cluster.settings, cluster.store, cluster.folder, "one@here") as (first,):
+        stopped = [first.process.pid, *(child.pid for child in first.pool())]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        wait_until(
+            "it is lost", lambda: first.state() is WorkerState.OFFLINE, within_s=FOR_EVER / 20
+        )
+        folder = cluster.folder / "heir"
+        folder.mkdir()
+        heir = start_node(cluster.settings, cluster.store, first.name, folder)
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+            assert first.process.wait(timeout=30) == 0
+            assert "another node has taken its name" in first.log.read_text()
+            assert heir.state() is WorkerState.READY
+        finally:
+            heir.terminate()

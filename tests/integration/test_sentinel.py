@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import threading
 import time
 import uuid
@@ -21,6 +22,7 @@ from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings
+from fixwurx_celery.store import ClusterStore, connect
 from fixwurx_celery.store.invariants import violations
 from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes
@@ -207,28 +209,57 @@ def test_a_store_without_its_replicas_refuses_with_the_way_out_and_ends_no_node(
 
         wait_until("it runs", lambda: here.store.bug("a").state is BugState.DONE, within_s=20)
         assert node.process.poll() is None
+        stats = make_app(settings).control.inspect(destination=[node.name], timeout=5).stats()
+        assert stats[node.name]["broker"]["transport"] == "sentinel"
+        for secret in (store_of_own.password, store_of_own.servers[0].password):
+            assert secret not in json.dumps(stats)
+            assert secret not in node.log.read_text()
 
 
 def test_a_planned_failover_is_followed_while_the_old_primary_answers(
-    store_of_own: Guarded,
+    store_of_own: Guarded, tmp_path: Path
 ) -> None:
-    with Connection(settings_of(store_of_own)) as here:
-        build.node(here.store, "n0")
-        listening = here.store.listen("n0", "life")
-        before = store_of_own.primary()
-        store_of_own.fail_over()
+    settings = settings_of(store_of_own, **QUICK, work_dir=str(tmp_path / "work"))
+    with Connection(settings) as here, nodes(settings, here.store, tmp_path, "n1@here"):
+        old, new = store_of_own.primary(), store_of_own.replica()
+        with client(old) as before, client(new) as after:
+            store_of_own.fail_over()
+            wait_until(
+                "the client writes to the new one",
+                lambda: submitted(here, f"b-{time.time()}") and here.store.primary[1] == new.port,  # type: ignore[index]
+            )
+            wait_until("the bug is taken", lambda: submitted(here, "a"))
 
-        def listens_at_the_new_one() -> bool:
-            here.store.snapshot()
-            listening.get_message(timeout=0)
-            with client(store_of_own.primary()) as there:
-                return bool(there.pubsub_channels(f"{here.store.prefix}life:*"))
+            wait_until(
+                "the node hears the doorbell there, and is heard",
+                lambda: (
+                    here.store.bug("a").state is BugState.DONE
+                    and after.pubsub_channels(f"{here.store.prefix}life:*")
+                ),
+                within_s=8,
+            )
+            # Sentinels tell it ten seconds later that it is a replica, and only then close its
+            # connections.
+            assert before.info("replication")["role"] == "master"
 
-        wait_until("the store is the new one", listens_at_the_new_one, within_s=5)
-        with client(before) as old:
-            assert old.info("replication")["role"] == "master"  # nobody has told it yet
-        assert here.store.primary == ("127.0.0.1", store_of_own.primary().port)
-        listening.close()
+
+def test_a_frozen_primary_is_left_within_the_tries_of_one_call(tmp_path: Path) -> None:
+    needs_server()
+    with guarded(tmp_path) as store:
+        settings = settings_of(store)
+        here = ClusterStore(connect(store.url, socket_timeout=1), settings)
+        build.node(here, "n0")
+        primary = store.primary()
+        assert primary.process is not None
+        primary.process.send_signal(signal.SIGSTOP)
+        try:
+            results, _ = here.submit([Bug(id="a")])
+        finally:
+            primary.process.send_signal(signal.SIGCONT)
+            here.close()
+
+    assert results[0].status in ("ASSIGNED", "PENDING")
+    assert here.primary != ("127.0.0.1", primary.port)
 
 
 # -- a primary that dies ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A cluster of real nodes under test, as its client and its operator see it."""
+"""Nodes that come and go under test, bugs that wait for the test, and what nodes leave."""
 
 import contextlib
 import dataclasses
@@ -13,41 +13,54 @@ from typing import Any
 
 import psutil
 
-from fixwurx_celery.cluster import ClusterResourceManager, Connection
-from fixwurx_celery.domain.bugs import TERMINAL, Bug, BugState
+from fixwurx_celery.domain.bugs import TERMINAL, BugState
 from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
 from fixwurx_celery.errors import BugUnknown
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import BugRecord
+from tests.support.node_cluster import NodeCluster
 from tests.support.processes import ROOT, NodeProcess, having, nodes
 from tests.support.waiting import wait_until
 
+__all__ = ["LiveCluster", "LongBug"]
 
-class LiveCluster:
-    """Nodes, each with a working folder of its own; bugs that wait for the test."""
+
+class LiveCluster(NodeCluster):
+    """A namespace of its own; each of its nodes has a working folder of its own."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.folder = folder
-        self.settings = Settings(
-            **{
-                "namespace": f"t{uuid.uuid4().hex[:12]}",
-                "engine": "tests.support.engines:Scripted",
-                "total_agents": 3,
-                "heartbeat_interval_sec": 0.3,
-                "heartbeat_timeout_sec": 3,
-                "lease_sec": 5,
-                "ring_after_sec": 1,
-                "backoff_sec": 0.2,
-                **settings,
-            }
-        )
-        self.connection = Connection(self.settings)
-        self.store = self.connection.store
-        self.manager = ClusterResourceManager(connection=self.connection)
+        quick = {
+            "namespace": f"t{uuid.uuid4().hex[:12]}",
+            "engine": "tests.support.engines:Scripted",
+            "total_agents": 3,
+            "heartbeat_interval_sec": 0.3,
+            "heartbeat_timeout_sec": 3,
+            "lease_sec": 5,
+            "ring_after_sec": 1,
+            "backoff_sec": 0.2,
+        }
+        super().__init__(Settings(**{**quick, **settings}), folder)
         self._submitted: list[str] = []
 
     def close(self) -> None:
         self.connection.close()
+
+    @contextmanager
+    def node(self, name: str, **settings: Any) -> Iterator[NodeProcess]:
+        """A node in service. It is killed at the end if it still runs."""
+        own = dataclasses.replace(self.settings, work_dir=str(self.work_dir(name)), **settings)
+        with nodes(own, self.store, self.folder, name) as (started,):
+            yield started
+
+    def work_dir(self, name: str) -> Path:
+        return self.folder / f"work-{name}"
+
+    def seen(self, name: str) -> WorkerNode:
+        """The node as the store shows it."""
+        return next(node for node in self.store.snapshot().nodes if node.worker_id == name)
+
+    def waits_for(self, state: WorkerState, name: str, within_s: float = 20) -> None:
+        wait_until(f"{name} is {state}", lambda: self.seen(name).state is state, within_s=within_s)
 
     def cli(self, *arguments: str) -> str:
         """What the command says, which must succeed."""
@@ -64,31 +77,24 @@ class LiveCluster:
             timeout=60,
         ).stdout
 
-    @contextmanager
-    def node(self, name: str, **settings: Any) -> Iterator[NodeProcess]:
-        """A node in service. It is killed at the end if it still runs."""
-        own = dataclasses.replace(
-            self.settings, work_dir=str(self.folder / f"work-{name}"), **settings
-        )
-        with nodes(own, self.store, self.folder, name) as (started,):
-            yield started
-
-    def seen(self, name: str) -> WorkerNode:
-        """The node as the store shows it."""
-        return next(node for node in self.store.snapshot().nodes if node.worker_id == name)
-
-    def waits_for(self, state: WorkerState, name: str, within_s: float = 20) -> None:
-        wait_until(f"{name} is {state}", lambda: self.seen(name).state is state, within_s=within_s)
-
     # -- bugs ------------------------------------------------------------------------------
 
     def submit(self, *steps: dict[str, Any], **given: Any) -> str:
-        bug = Bug(
-            id=given.pop("id", f"b-{uuid.uuid4().hex[:8]}"), payload={"steps": list(steps)}, **given
+        bug_id = super().submit(*steps, **given)
+        self._submitted.append(bug_id)
+        return bug_id
+
+    def long_bug(self, **given: Any) -> "LongBug":
+        """A bug that runs on its node, past its checkpoint, until the test lets it end."""
+        mark = f"mark-{uuid.uuid4().hex}"
+        gate = self.folder / mark
+        bug_id = self.submit(
+            {"phase": "REPRO"}, {"phase": "PATCH", "children": mark, "until": str(gate)}, **given
         )
-        self._submitted.append(bug.id)
-        self.manager.enqueue(bug)
-        return bug.id
+        bug = LongBug(self, bug_id, mark, gate)
+        wait_until(f"{bug_id} runs", lambda: len(having(mark)) == 2, within_s=30)
+        wait_until(f"{bug_id} told of its first step", lambda: bug.record().phase == "REPRO")
+        return bug
 
     def cancel_all(self) -> None:
         """No bug is under way any more, nor any process of one."""
@@ -105,39 +111,24 @@ class LiveCluster:
         except BugUnknown:
             return True
 
-    def long_bug(self, **given: Any) -> "LongBug":
-        """A bug that runs on its node, past its checkpoint, until the test lets it end."""
-        mark = f"mark-{uuid.uuid4().hex}"
-        gate = self.folder / mark
-        bug_id = self.submit(
-            {"phase": "REPRO"}, {"phase": "PATCH", "children": mark, "until": str(gate)}, **given
-        )
-        bug = LongBug(self, bug_id, mark, gate)
-        wait_until(f"{bug_id} runs", lambda: len(having(mark)) == 2, within_s=30)
-        wait_until(
-            f"{bug_id} told its checkpoint", lambda: bug.record().phase == "REPRO", within_s=30
-        )
-        return bug
-
-    # -- what is left ------------------------------------------------------------------------
+    # -- what is left ----------------------------------------------------------------------
 
     def left_of(self, node: NodeProcess) -> list[str]:
         """Processes, files and queues of a node that ended."""
-        work = self.folder / f"work-{node.name}"
+        work = self.work_dir(node.name)
         left = [str(path) for path in work.rglob("*") if "spool" not in str(path)]
         for process in psutil.process_iter():
             try:
                 if process.status() == psutil.STATUS_ZOMBIE:
                     continue
                 told = [*process.cmdline(), process.environ().get("FIXWURX_MARK", "")]
-                if any(str(work) in word for word in told) or (
-                    os.getsid(process.pid) == node.process.pid
-                ):
+                is_its = os.getsid(process.pid) == node.process.pid
+                if is_its or any(str(work) in word for word in told):
                     left.append(f"{process.pid}: {process.cmdline()}")
             except (psutil.Error, OSError):
                 continue
         client = self.store.client
-        left += list(client.scan_iter(match=f"{self.store.prefix}celery:*{node.name}*"))
+        left += client.scan_iter(match=f"{self.store.prefix}celery:*{node.name}*")
         bindings = f"{self.store.prefix}celery:_kombu.binding.fixwurx.node"
         left += [name for name in client.smembers(bindings) if node.name in name]
         return left
@@ -160,7 +151,8 @@ class LongBug:
 
     def charged(self) -> tuple[int, int]:
         """Attempts and losses."""
-        return self.record().attempts, self.record().losses
+        record = self.record()
+        return record.attempts, record.losses
 
     def runs_again(self, within_s: float = 15) -> BugRecord:
         """Its second run, once that is under way."""
@@ -174,5 +166,4 @@ class LongBug:
     def end(self, within_s: float = 20) -> BugRecord:
         """Lets it end, and how it did."""
         self.gate.touch()
-        self.cluster.manager.handle(self.id).wait(timeout=within_s)
-        return self.record()
+        return self.cluster.wait(self.id, within_s)

@@ -1,4 +1,5 @@
 import pytest
+from kombu.utils.json import dumps
 
 from fixwurx_celery.addresses import SentinelAddress, is_sentinel, without_password
 from fixwurx_celery.broker import celery_settings, doorbell
@@ -121,10 +122,19 @@ def test_celery_is_given_every_sentinel_with_the_stores_password() -> None:
         "sentinel://me:s%2Fcret@[::1]:7/3"
     )
     assert options["master_name"] == "the-store"
-    assert options["sentinel_kwargs"]["password"] == "a&b"
+    assert dict(options["sentinel_kwargs"])["password"] == "a&b"
     plain = celery_settings(Settings(redis_url="redis://h"))
     assert plain["broker_transport_options"].keys() < options.keys()
     assert given.keys() == plain.keys()
+
+
+def test_what_celery_tells_of_its_options_has_no_password() -> None:
+    options = celery_settings(Settings(redis_url=FULL))["broker_transport_options"]
+
+    told = dumps(options) + repr(options)
+
+    assert "the-store" in told
+    assert "a&b" not in told
 
 
 def test_scripts_ring_behind_sentinel_too() -> None:

@@ -1,10 +1,12 @@
 """Endings: what is put aside, and what is kept until the store takes it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fixwurx_celery.domain.bugs import Bug, BugState
+from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -95,6 +97,46 @@ def test_an_ending_of_a_bug_that_is_somebody_elses_by_now_is_dropped(
     assert status == "STALE"
     assert store.bug("a").state is BugState.PENDING
     assert len(spool) == 0
+
+
+def test_an_outcome_counts_though_its_process_died_before_it_was_told(
+    tmp_path: Path, store: ClusterStore, ending: Ending
+) -> None:
+    died = replace(ending, runner="", state=None, charge="attempts", reason="its process died")
+    spool = Spool(tmp_path)
+    spool.keep(died)
+    spool.keep(ending)
+    spool.keep(replace(ending, state=None, reason="its node stops"))
+
+    delivered = [status for _, status, _ in spool.deliver_all(store, Kept)]
+
+    assert delivered == ["DONE", "STALE"]
+    assert store.bug("a").attempts == 0
+
+
+def test_a_life_that_ended_while_the_store_was_away_is_retired_uncharged(
+    tmp_path: Path, store: ClusterStore, ending: Ending
+) -> None:
+    spool = Spool(tmp_path)
+    spool.keep_life(ending.node, ending.incarnation)
+
+    assert [name for name, _ in spool.retire_all(store)] == [ending.node]
+
+    assert store.snapshot().nodes[0].state is WorkerState.OFFLINE
+    bug = store.bug("a")
+    assert (bug.state, bug.attempts, bug.losses) == (BugState.PENDING, 0, 0)
+    assert list(spool.retire_all(store)) == []
+
+
+def test_a_life_kept_by_mistake_retires_no_other(
+    tmp_path: Path, store: ClusterStore, ending: Ending
+) -> None:
+    spool = Spool(tmp_path)
+    spool.keep_life(ending.node, "an-earlier-one")
+
+    assert [assignments for _, assignments in spool.retire_all(store)] == [[]]
+
+    assert store.bug("a").state is BugState.RUNNING
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"bug_id": "a"}'])
