@@ -277,6 +277,9 @@ class Doorbells:
             queue = node_queue(worker_id, declare=True)(producer.channel)
             if producer.connection.transport.driver_type == "redis":
                 queue.declare()  # kombu deletes only those bindings that this process has seen
+                mailbox = self._app.control.mailbox.get_queue(worker_id)(producer.channel)
+                mailbox.declare()
+                mailbox.delete()  # elsewhere it expires by itself
             try:
                 queue.delete(if_unused=True)
             except producer.connection.channel_errors as error:

@@ -8,6 +8,7 @@ import logging
 import os
 from typing import Any
 
+import billiard.pool
 from celery import Celery, bootsteps, signals
 from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
@@ -136,6 +137,9 @@ def node_app(settings: Settings) -> Celery:
     )
     app.fixwurx_node = Node(settings, lambda: Doorbells(app))
     app.steps["consumer"].add(NodeStep)
+    # A pool process that ends waits for the main process to have read its results, and for half a
+    # minute in vain when one was thrown away while draining.
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10  # times 0.1 s
     _connect_signals(app)
 
     runner: Runner | None = None

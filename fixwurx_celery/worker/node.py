@@ -54,7 +54,6 @@ SWEEP_AT_ONCE: Final = 20
 AGAIN_AFTER_S: Final = 0.1
 HEARD_WITHIN_S: Final = 2.0
 
-STORE_MOVES_AFTER_S: Final = 2.0
 """Runners look every second whether their bugs must move; so long the store leaves it to them."""
 
 log = logging.getLogger(__name__)
@@ -135,11 +134,16 @@ class Node:
         self.run_dir = Path(tempfile.mkdtemp(prefix="node-", dir=base))
         (self.run_dir / "main").write_text(identity(os.getpid()) or "")
         inherit_orphans()
-        self._warden = subprocess.Popen(
-            [sys.executable, "-I", "-S", warden.__file__, str(self.run_dir), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._set_warden()
+
+    def _set_warden(self) -> None:
+        """Starts the warden, also in the place of one that was killed."""
+        if self._warden is None or self._warden.poll() is not None:
+            self._warden = subprocess.Popen(
+                [sys.executable, "-I", "-S", warden.__file__, str(self.run_dir), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def enter(self) -> None:
         """Registers and starts beating. Raises DuplicateNode when the name is taken.
@@ -256,6 +260,7 @@ class Node:
 
     def _beat(self, store: ClusterStore, ringer: Ringer) -> None:
         """One heartbeat; a new life, when the store has taken this one for lost."""
+        self._set_warden()
         self._deliver_spool(store, ringer)
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
         if told is not None:
@@ -331,7 +336,7 @@ class Node:
             self._moves_at = min(self._moves_at, time.monotonic())
         grace_s = max(0.0, self._moves_at - time.monotonic())
         try:
-            running, assignments = store.drain(self.worker_id, grace_s + STORE_MOVES_AFTER_S)
+            running, assignments = store.drain(self.worker_id, grace_s)
         except NodeUnknown:  # taken for lost meanwhile, and its bugs with it
             running, assignments = 0, []
         ringer.ring(assignments)

@@ -212,7 +212,7 @@ def test_ending_an_earlier_life_does_not_touch_the_present_one(store: ClusterSto
     node(store, "n0", life="second")
     before = dump(store)
 
-    assert store.retire("n0", "first") == []
+    assert store.retire("n0", "first") is None
     assert dump(store) == before
 
 
