@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from fixwurx_celery.broker import make_app
-from fixwurx_celery.cli.findings import mode_of
+from fixwurx_celery.cli.server_findings import mode_of
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
 from fixwurx_celery.redis_client import WrongAddress

@@ -9,18 +9,20 @@ import click
 
 from fixwurx_celery.addresses import is_sentinel
 from fixwurx_celery.broker import make_app
+from fixwurx_celery.cli.advice import about_violation
 from fixwurx_celery.cli.config import warnings
 from fixwurx_celery.cli.connection import answered, reach, reach_broker, settings_here
 from fixwurx_celery.cli.findings import (
     Finding,
+    about_broker,
     about_clock,
     about_controller,
     about_nodes,
-    about_replicas,
-    about_server,
     about_waiting,
+    ok,
 )
 from fixwurx_celery.cli.options import examples, json_option
+from fixwurx_celery.cli.server_findings import about_replicas, about_server
 from fixwurx_celery.cli.table import colour_of, lines_of, print_json
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
@@ -43,8 +45,9 @@ PING_S: Final = 1.5
 def doctor(as_json: bool) -> int:
     """Says what is wrong with the cluster, and what to do.
 
-    Looks at the store, the broker, clocks, nodes, the controller, bugs that wait for what no node
-    has, and at what must hold at every instant. Changes nothing.
+    Looks at the store, the broker, clocks, nodes, the health check, bugs that wait for what no node
+    has, at what must hold at every instant, and whether the event log tells of a time when it did
+    not. Changes nothing.
 
     Exit status 0 when nothing fails (warnings are no failure), 4 when something does, 3 when the
     store cannot be reached.
@@ -121,7 +124,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
         before_ms = time.time() * 1000
         snapshot = store.snapshot()
         yield about_clock((before_ms + time.time() * 1000) / 2, snapshot.now_ms)
-        broker = about_broker(settings)
+        broker = about_broker(settings, trouble_with_broker(settings))
         yield broker
         answering = None if broker.level == "FAIL" else nodes_answering(settings)
         yield from about_nodes(snapshot, settings, answering)
@@ -129,7 +132,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
             last_check_ms(store), snapshot.now_ms, settings.health_check_interval_sec
         )
         yield from about_waiting(snapshot, settings.max_waiting)
-        yield from about_invariants(store)
+        yield from about_invariants(store, settings)
 
 
 def about_way(connection: Connection) -> Finding:
@@ -150,19 +153,13 @@ def about_way(connection: Connection) -> Finding:
     return Finding(what="store", level="OK", found=found)
 
 
-def about_broker(settings: Settings) -> Finding:
-    """Whether doorbells can be rung."""
+def trouble_with_broker(settings: Settings) -> str:
+    """Why the broker cannot be reached; empty when it can."""
     try:
         reach_broker(settings)
     except FixwurxError as error:
-        return Finding(
-            what="broker", level="FAIL", found=str(error),
-            advice="bugs wait until it is back; none is lost",
-        )  # fmt: skip
-    same = "the store itself" if settings.broker == settings.redis_url else ""
-    return Finding(
-        what="broker", level="OK", found=same or f"{without_password(settings.broker)} answers"
-    )
+        return str(error)
+    return ""
 
 
 def nodes_answering(settings: Settings) -> frozenset[str] | None:
@@ -185,13 +182,10 @@ def last_check_ms(store: ClusterStore) -> int | None:
     return int(str(at_ms)) if at_ms else None
 
 
-def about_invariants(store: ClusterStore) -> Iterator[Finding]:
-    """What must hold at every instant, checked on the live cluster."""
+def about_invariants(store: ClusterStore, settings: Settings) -> Iterator[Finding]:
+    """What must hold at every instant, checked on the live cluster, and what its event log says."""
     broken = violations(store, patience_s=SETTLE_S)
     for violation in broken:
-        yield Finding(
-            what="invariant", level="FAIL", found=violation,
-            advice="this is a defect of fixwurx-celery: report it with `bug show` of what it names",
-        )  # fmt: skip
+        yield about_violation(violation, settings)
     if not broken:
-        yield Finding(what="invariants", level="OK", found="all hold")
+        yield ok("invariants", "all hold, and so did they as far back as the event log was read")

@@ -3,29 +3,34 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from fixwurx_celery.addresses import SENTINEL_SCHEME
 from fixwurx_celery.cli.table import age
 from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
-from fixwurx_celery.settings import Settings
+from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import Snapshot
 
 __all__ = [
     "Finding",
+    "about_broker",
     "about_clock",
     "about_controller",
     "about_nodes",
-    "about_replicas",
-    "about_server",
     "about_waiting",
-    "mode_of",
+    "fail",
+    "ok",
+    "warn",
 ]
 
-OLDEST_VERSION: Final = (6, 2)
-"""The first with GETEX, which keeps artifacts alive while they are used."""
 SICK: Final = 0.5
 """At this health or below a node is only probed."""
 CLOCK_OFF_MS: Final = 2000
+BROKERS: Final[Mapping[str, str]] = {
+    "redis": "Redis", "rediss": "Redis", "unix": "Redis", "redis+socket": "Redis",
+    SENTINEL_SCHEME: "Redis", "sentinel": "Redis",
+    "amqp": "RabbitMQ", "amqps": "RabbitMQ", "pyamqp": "RabbitMQ",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,116 +64,42 @@ def fail(what: str, found: str, advice: str) -> Finding:
     return Finding(what=what, level="FAIL", found=found, advice=advice)
 
 
-def about_server(info: Mapping[str, Any]) -> list[Finding]:
-    """The server's version, mode, memory and persistence, from its INFO."""
-    version = str(info.get("redis_version", "0"))
-    name = f"Redis {version}"
-    if "valkey_version" in info:
-        name = f"Valkey {info['valkey_version']}"
-    found = []
-    if version_of(version) >= OLDEST_VERSION:
-        found.append(ok("store version", name))
-    else:
-        found.append(fail(
-            "store version", f"{name} is too old: 6.2 is the oldest that has what is used here",
-            "run Redis 6.2 or newer, or Valkey",
-        ))  # fmt: skip
-    mode = mode_of(info)
-    if mode == "cluster" or info.get("cluster_enabled") in (1, "1"):
-        found.append(fail(
-            "store mode",
-            "the store runs in cluster mode, in which it cannot be Celery's broker",
-            "use a single server, with replicas and Sentinel if it must be highly available",
-        ))  # fmt: skip
-    elif info.get("role") == "slave":
-        found.append(fail(
-            "store mode", "the store is a replica, which refuses every write",
-            "let FIXWURX_REDIS_URL name its primary",
-        ))  # fmt: skip
-    else:
-        found.append(ok("store mode", f"{mode}, primary"))
-    return [*found, about_memory(info), about_persistence(info)]
-
-
-def mode_of(info: Mapping[str, Any]) -> str:
-    """`standalone`, `cluster` or `sentinel`; Redis and Valkey have it under different names."""
-    return str(info.get("redis_mode") or info.get("server_mode") or "standalone")
-
-
-def about_replicas(info: Mapping[str, Any]) -> Finding:
-    """Whether sentinels would find somebody to promote."""
-    what, count = "store replicas", int(info.get("connected_slaves", 0))
-    if not count:
-        return warn(
-            what, "none follows the primary: there is nothing to fail over to",
-            "start one, or look at its log and at its masterauth",
-        )  # fmt: skip
-    found = f"{count} {'follows' if count == 1 else 'follow'} the primary"
-    if not int(info.get("min_slaves_good_slaves", count) or 0):
-        return warn(
-            what, f"{found}, and none keeps up: writes are refused (min-replicas-to-write)",
-            "look at its log and at the network between them",
-        )  # fmt: skip
-    return ok(what, found)
-
-
-def version_of(text: str) -> tuple[int, ...]:
-    """`7.0.15` as numbers."""
-    return tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
-
-
-def about_memory(info: Mapping[str, Any]) -> Finding:
-    """Whether the server may throw away what it holds, and how soon it is full."""
-    what, policy = "store memory", str(info.get("maxmemory_policy", "noeviction"))
-    limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
-    size = f"{used / 2**20:.0f} MB used"
-    way_out = "set maxmemory-policy noeviction in the server's configuration"
-    if policy != "noeviction" and limit:
-        return fail(
-            what, f"maxmemory-policy is {policy}: under pressure the server throws bugs away",
-            way_out,
-        )  # fmt: skip
-    if policy != "noeviction":
-        return warn(
-            what,
-            f"maxmemory-policy is {policy}; harmless only as long as there is no maxmemory",
-            way_out,
-        )
-    if limit and used > 0.8 * limit:
-        return warn(
-            what, f"{size} of {limit / 2**20:.0f} MB: when it is full, nothing can be submitted",
-            "raise maxmemory, or lower FIXWURX_MAX_WAITING or FIXWURX_KEEP_FINISHED_SEC",
-        )  # fmt: skip
-    return ok(what, f"{size}, " + (f"maxmemory {limit / 2**20:.0f} MB, " if limit else "")
-              + "nothing is evicted")  # fmt: skip
-
-
-def about_persistence(info: Mapping[str, Any]) -> Finding:
-    """What is left after the server was killed."""
-    what = "store persistence"
-    if info.get("aof_last_write_status", "ok") != "ok":
-        return fail(
-            what, "the last write of the append-only file failed; writes are refused",
-            "look at the server's disk and log",
-        )  # fmt: skip
-    if not int(info.get("aof_enabled", 0)):
-        return warn(
-            what, "append-only is off: a restart loses what came after the last snapshot",
-            "set appendonly yes in the server's configuration",
-        )  # fmt: skip
-    return ok(what, "append-only is on")
-
-
 def about_clock(here_ms: float, there_ms: float) -> Finding:
     """How far this host's clock is from the store's, which is the one that counts."""
     what, off_ms = "clock", here_ms - there_ms
     if abs(off_ms) <= CLOCK_OFF_MS:
         return ok(what, "this host's and the store's agree")
-    direction = "ahead of" if off_ms > 0 else "behind"
     return warn(
-        what, f"this host is {age(abs(off_ms))} {direction} the store",
+        what, f"this host's is {off_by(off_ms)} the store's",
         "let NTP set it; decisions use the store's clock, but logs and beat use this host's",
     )  # fmt: skip
+
+
+def off_by(off_ms: float) -> str:
+    """`3 s ahead of`, `2 h behind`."""
+    return f"{age(abs(off_ms))} {'ahead of' if off_ms > 0 else 'behind'}"
+
+
+def about_broker(settings: Settings, trouble: str) -> Finding:
+    """Whether doorbells can be rung: `trouble` is what reaching the broker met, if anything."""
+    what, url = "broker", without_password(settings.broker)
+    kind = BROKERS.get(settings.broker.partition("://")[0], "")
+    if trouble:
+        advice = "bugs wait until it is back; none is lost, and none fails for it"
+        if kind == "RabbitMQ":
+            advice += (
+                "; on its host `rabbitmq-diagnostics status` tells of alarms (memory, disk), in "
+                "which it takes no message, and `rabbitmqctl list_permissions` who may do what"
+            )
+        return fail(what, trouble, advice)
+    if settings.broker == settings.redis_url:
+        return ok(what, "the store itself: a doorbell is rung in the same step as the assignment")
+    if not kind:
+        return warn(
+            what, f"{url} answers, and is neither Redis nor RabbitMQ: nobody has tried it",
+            "use the store itself (leave FIXWURX_BROKER_URL empty), or RabbitMQ",
+        )  # fmt: skip
+    return ok(what, f"{kind} at {url} answers; what it loses is rung again by a sweep")
 
 
 def about_controller(ticked_ms: int | None, now_ms: int, every_s: float) -> Finding:
@@ -227,6 +158,36 @@ def about_node(
             what, "it beats, and does not answer over the broker: it may get no doorbells",
             "look at its log; is its FIXWURX_BROKER_URL that of the others?",
         ))  # fmt: skip
+    if node.unstarted:
+        found.append(warn(
+            what, f"it beats, but did not start {bugs(node.unstarted)} that it was given; others "
+            "were given them",
+            "it looks into this itself, and begins anew when its consumer is deaf; if it is still "
+            "so in a minute, look at its log, and restart it",
+        ))  # fmt: skip
+    pool = int(node.metrics.get("pool_processes", node.total_agents))
+    if pool < node.total_agents:
+        found.append(warn(
+            what, f"only {pool} of the {node.total_agents} pool processes that its agents need "
+            "are alive",
+            "one that died is replaced within a second; if they stay few, its log says what ends "
+            "them at their start (memory, an engine that cannot be imported)",
+        ))  # fmt: skip
+    kept = int(node.metrics.get("spooled_endings", 0))
+    if kept:
+        found.append(warn(
+            what, f"it keeps {kept} ending{'' if kept == 1 else 's'} of bugs on its disk which the "
+            "store has not taken yet",
+            "they are delivered at its next heartbeats; if they stay, its log says why; do not "
+            "delete its FIXWURX_WORK_DIR meanwhile",
+        ))  # fmt: skip
+    if "clock_ms" in node.metrics:
+        off_ms = int(node.metrics["clock_ms"]) - 1000 * node.last_heartbeat
+        if abs(off_ms) > CLOCK_OFF_MS:
+            found.append(ok(
+                what, f"its clock is {off_by(off_ms)} the store's: harmless, for the store's alone "
+                "decides; only the times in its log are wrong",
+            ))  # fmt: skip
     if node.health <= SICK:
         found.append(warn(
             what, f"its health is {node.health:.2f}: processes die on it, so it is only probed",

@@ -77,6 +77,7 @@ def show(worker_id: str, as_json: bool) -> None:
             *[
                 (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
                 for name, value in found.metrics.items()
+                if name != "clock_ms"  # says something only beside the store's
             ],
             *[("bug", f"{bug}: {agents} agents") for bug, agents in found.bugs.items()],
         ]

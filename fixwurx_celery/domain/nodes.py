@@ -34,7 +34,8 @@ class WorkerNode:
 
     `worker_id` is its Celery node name. `last_heartbeat` is in seconds since 1970 by the store's
     clock. `health` lies in 0..1; at 0.5 or below the node gets single probes only.
-    `response_time_ms` runs from assignment to start, an exponential average.
+    `response_time_ms` runs from assignment to start, an exponential average. `unstarted` counts the
+    bugs that were taken away again because the node did not start them, since it last started one.
     """
 
     worker_id: str
@@ -53,6 +54,7 @@ class WorkerNode:
     incarnation: str = ""
     bugs: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    unstarted: int = 0
 
     def is_available(self) -> bool:
         """Whether it may be given a bug of one agent now."""
@@ -81,4 +83,5 @@ class WorkerNode:
             "response_time_ms": self.response_time_ms,
             "bugs": dict(self.bugs),
             "metrics": dict(self.metrics),
+            "unstarted": self.unstarted,
         }

@@ -280,4 +280,5 @@ def _node(entry: Mapping[str, Any]) -> WorkerNode:
         incarnation=entry["incarnation"],
         bugs={bug: int(agents) for bug, agents in (entry["held"] or {}).items()},
         metrics=json.loads(entry.get("load") or "{}"),
+        unstarted=int(entry.get("deaf") or 0),
     )

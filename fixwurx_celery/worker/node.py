@@ -417,6 +417,7 @@ class Node:
         return {
             "pool_processes": sum(is_running(pid) for pid in self.pool_pids()),
             "spooled_endings": len(self.spool),
+            "clock_ms": round(time.time() * 1000),  # shown, never decided on
             "load_average": os.getloadavg()[0],
         }
 

@@ -299,6 +299,38 @@ def test_the_doctor_tells_failures_from_warnings(cli: Cli, live_store: ClusterSt
     ] == [("waiting bugs", "FAIL")]
 
 
+def test_the_doctor_says_what_to_do_about_what_is_broken(
+    cli: Cli, live_store: ClusterStore
+) -> None:
+    life, _ = build.node(live_store, "node1@h", 9)
+    (done,) = build.running(live_store, life, build.bug("done"))
+    build.finish(live_store, done)
+    build.running(live_store, life, build.bug("runs"))
+    live_store.client.zrem(f"{live_store.prefix}leases", "runs")
+    live_store.client.xadd(
+        f"{live_store.prefix}events",
+        {
+            "action": "bug_finished",
+            "bug": "done",
+            "node": "node1@h",
+            "epoch": "1",
+            "detail": "DONE",
+        },
+    )
+
+    said = cli("doctor", "--json")
+
+    broken = [entry for entry in json.loads(said.stdout) if entry["what"] == "invariant"]
+    assert said.returncode == 4
+    assert {entry["found"].split(" at event")[0]: entry["advice"] for entry in broken}.keys() == {
+        "bug runs is RUNNING, and is in node", "bug done: bug_finished",
+    }  # fmt: skip
+    advice = {entry["found"].split()[1]: entry["advice"] for entry in broken}
+    assert "look again in a minute" in advice["runs"]
+    assert f"XRANGE {live_store.prefix}events" in advice["done:"]
+    assert "fixwurx-celery bug show done" in advice["done:"]
+
+
 def test_a_store_that_is_not_there_is_one_line_and_status_3(settings: Settings) -> None:
     cli = cli_of(replace(settings, redis_url="redis://:secret@127.0.0.1:1/0"))
 

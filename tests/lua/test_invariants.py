@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from fixwurx_celery.cli.advice import about_violation
 from fixwurx_celery.domain.bugs import BugState
+from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.invariants import violations
 from tests.support.clock import Clock
-from tests.support.cluster import bug, fail, finish, node, running, start
+from tests.support.cluster import bug, fail, finish, node, pass_time, running, start
 from tests.support.processes_apart import all_at_once
 
 MakeStore = Callable[..., ClusterStore]
@@ -97,6 +99,26 @@ def test_damage_is_seen(
     assert any(complaint in line for line in violations(busy)), violations(busy)
 
 
+@pytest.mark.parametrize("damage", [damage for _, damage in DAMAGE], ids=range(len(DAMAGE)))
+def test_what_the_doctor_says_is_mended_by_itself_is(
+    busy: ClusterStore, clock: Clock, damage: Callable[[object, str], object]
+) -> None:
+    damage(busy.client, busy.prefix)
+    promised = {
+        line
+        for line in violations(busy)
+        if "look again in a minute" in about_violation(line, Settings()).advice
+    }
+
+    busy.mend()
+    for _ in range(6):
+        for seen in busy.snapshot().live:
+            busy.heartbeat(seen.worker_id, seen.incarnation, {})
+        pass_time(busy, clock, 2)
+
+    assert promised.isdisjoint(violations(busy))
+
+
 def test_a_bug_that_waits_beside_a_free_node_is_seen(store: ClusterStore) -> None:
     node(store, "n0")
     store.submit([bug("a", agents=9), bug("b")])
@@ -119,7 +141,6 @@ def test_nothing_is_wrong_while_the_cluster_works(live_store: ClusterStore) -> N
     namespace = live_store.prefix[1:-2]
 
     def work() -> None:
-        from fixwurx_celery.settings import Settings
         from fixwurx_celery.store import connect
 
         address = f"redis://:{url.get('password') or ''}@{url['host']}:{url['port']}/{url['db']}"

@@ -249,7 +249,7 @@ class Cluster(RuleBasedStateMachine):
     @call
     def retire(self, name: str, life: str) -> None:
         to_ring = self.store.retire(name, life)
-        self.model.retire(name, life, self.said(to_ring))
+        self.model.retire(name, life, self.said(to_ring or ()))
 
     @action(
         3,

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
+from fixwurx_celery.cli.advice import about_violation
 from fixwurx_celery.cli.findings import (
     Finding,
+    about_broker,
     about_clock,
     about_controller,
     about_nodes,
-    about_replicas,
-    about_server,
     about_waiting,
     unservable,
 )
+from fixwurx_celery.cli.server_findings import about_replicas, about_server
 from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.settings import Settings
 from tests.support.views import NOW_MS, node, snapshot
@@ -22,7 +23,7 @@ from tests.support.views import NOW_MS, node, snapshot
 GOOD: Mapping[str, Any] = {
     "redis_version": "7.0.15", "redis_mode": "standalone", "role": "master", "maxmemory": 0,
     "maxmemory_policy": "noeviction", "used_memory": 1_000_000, "aof_enabled": 1,
-    "aof_last_write_status": "ok",
+    "aof_last_write_status": "ok", "uptime_in_seconds": 86_400, "loading": 0,
 }  # fmt: skip
 
 
@@ -49,6 +50,9 @@ def test_a_good_server_gives_no_warning() -> None:
         ({"maxmemory": 2**30}, None),
         ({"aof_enabled": 0}, ("WARN", "store persistence")),
         ({"aof_last_write_status": "err"}, ("FAIL", "store persistence")),
+        ({"uptime_in_seconds": 599}, ("WARN", "store start")),
+        ({"uptime_in_seconds": 600}, None),
+        ({"loading": 1}, ("WARN", "store start")),
     ],
 )
 def test_what_a_server_lacks_is_found(
@@ -82,6 +86,10 @@ def test_a_controller_is_missed_after_three_of_its_periods(
         ({"last_heartbeat": NOW_MS / 1000 - 6}, [("WARN", "node node1@host")]),
         ({"health": 0.4}, [("WARN", "node node1@host")]),
         ({"state": WorkerState.STOPPING}, []),
+        ({"unstarted": 2}, [("WARN", "node node1@host")]),
+        ({"metrics": {"pool_processes": 8}}, [("WARN", "node node1@host")]),
+        ({"metrics": {"pool_processes": 9, "spooled_endings": 0}}, []),
+        ({"metrics": {"spooled_endings": 1}}, [("WARN", "node node1@host")]),
     ],
 )
 def test_nodes_in_trouble_are_named(
@@ -90,6 +98,86 @@ def test_nodes_in_trouble_are_named(
     found = about_nodes(snapshot(node(**given)), Settings(), frozenset({"node1@host"}))
 
     assert bad(found) == expected
+    assert all(finding.advice for finding in found if finding.level != "OK")
+
+
+@pytest.mark.parametrize(
+    ("off_ms", "said"),
+    [
+        (0, None),
+        (-1999, None),
+        (3_600_000, "its clock is 60 min ahead of the store's: harmless"),
+        (-5000, "its clock is 5 s behind the store's: harmless"),
+    ],
+)
+def test_that_a_nodes_clock_is_wrong_is_told_as_harmless(off_ms: int, said: str | None) -> None:
+    seen = node(metrics={"clock_ms": NOW_MS + off_ms})
+
+    found = about_nodes(snapshot(seen), Settings(), None)
+
+    assert bad(found) == []
+    assert [finding.found[: len(said or "")] for finding in found[1:]] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "trouble", "level", "words"),
+    [
+        ("", "", "OK", "the store itself"),
+        ("redis://queue/1", "", "OK", "Redis at redis://queue/1 answers"),
+        ("amqp://me:secret@mq//", "", "OK", "RabbitMQ at amqp://me:***@mq// answers"),
+        ("sqs://", "", "WARN", "neither Redis nor RabbitMQ"),
+        ("redis://queue/1", "no answer", "FAIL", "none is lost"),
+        ("amqp://mq//", "access refused", "FAIL", "rabbitmqctl list_permissions"),
+    ],
+)
+def test_each_kind_of_broker_is_judged_by_its_own_words(
+    url: str, trouble: str, level: str, words: str
+) -> None:
+    finding = about_broker(Settings(redis_url="redis://store/0", broker_url=url), trouble)
+
+    assert finding.level == level
+    assert trouble in finding.found
+    assert words in f"{finding.found} {finding.advice}"
+    assert "secret" not in finding.found
+
+
+@pytest.mark.parametrize(
+    ("violation", "level", "advice"),
+    [
+        ("bug b1 is RUNNING, and is in node", "FAIL", "look again in a minute"),
+        ("bug b1 is RUNNING, and is in node", "FAIL", "report it with `fixwurx-celery bug show b1"),
+        ("node n@h has 3 of 9 free, and holds bugs for 3", "FAIL", "fixwurx-celery node show n@h"),
+        ("line 9| has 2 bugs and is not listed", "FAIL", "every 7 s"),
+        ("profiles are counted as {}, and are {'9|': '1'}", "FAIL", "look again in a minute"),
+        ("bug b1 was taken, and is absent", "FAIL", "submit it again"),
+        ("bug b1 is in some place, and has no record", "FAIL", "submit it again"),
+        ("node n@h is listed or holds bugs, and has no record", "FAIL", "after 21 s"),
+        ("bug b1 is DONE without an outcome", "FAIL", "`fixwurx-celery bug retry b1`"),
+        ("bug b1 has rank 3, and stands in line as 2", "WARN", "cancel and retry"),
+        ("bug b1 waits, while node n@h has 3 agents free", "FAIL", "with its next heartbeat"),
+        ("key stray is nobody's", "WARN", "redis-cli DEL {mine}:stray`"),
+        ("key took:b1 never expires", "WARN", "redis-cli DEL {mine}:took:b1`"),
+        (
+            "bug b1: bug_finished at event 12-0 came after its end at event 7-3", "FAIL",
+            "`redis-cli XRANGE {mine}:events 7-3 12-0`",
+        ),
+        (
+            "node n@h: bug_assigned at event 12-0 of bug b1 made it hold 12 agents of 9, for the "
+            "bugs a, b1", "FAIL", "`fixwurx-celery node show n@h`",
+        ),
+    ],
+)  # fmt: skip
+def test_what_must_hold_and_does_not_comes_with_what_to_do(
+    violation: str, level: str, advice: str
+) -> None:
+    settings = Settings(
+        namespace="mine", health_check_interval_sec=7, heartbeat_timeout_sec=21
+    )  # fmt: skip
+
+    finding = about_violation(violation, settings)
+
+    assert (finding.what, finding.level, finding.found) == ("invariant", level, violation)
+    assert advice in finding.advice
 
 
 def test_a_node_that_is_deaf_on_the_broker_is_named() -> None:
