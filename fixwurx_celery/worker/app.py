@@ -96,7 +96,8 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if not self._entered:
             hear_signals(consumer.controller)
             try:
-                node.enter()
+                if not node.enter():
+                    return
             except DuplicateNode as error:
                 log.error("%s", error)
                 raise WorkerShutdown(1) from error

@@ -145,12 +145,14 @@ class Node:
                 start_new_session=True,
             )
 
-    def enter(self) -> None:
-        """Registers and starts beating. Raises DuplicateNode when the name is taken.
+    def enter(self) -> bool:
+        """Registers and starts beating; False when it was told to stop before it could. Raises
+        DuplicateNode when the name is taken.
 
-        A node of this name that froze may look alive until its heartbeats are overdue: so long is
-        tried. What an earlier life left in the spool is delivered first, for once this life is
-        registered, the store takes nothing from that one any more.
+        A store that is away is waited for, as the broker is. A node of this name that froze may
+        look alive until its heartbeats are overdue: so long is tried. What an earlier life left in
+        the spool is delivered first, for once this life is registered, the store takes nothing
+        from that one any more.
         """
         store = self._store()
         if self._settings.broker == self._settings.redis_url:
@@ -159,14 +161,12 @@ class Node:
         presence.wait_until_heard(HEARD_WITHIN_S)
         self._deliver_spool(store)
         ringer = Ringer(self._doorbells_of(), self._store())
-        deadline = time.monotonic() + self._settings.heartbeat_timeout_sec + 2
-        while not self._register(store, ringer):
-            if time.monotonic() > deadline:
-                presence.close()
-                ringer.close()
-                store.close()
-                raise DuplicateNode(self.worker_id)
-            time.sleep(0.5)
+        if not self._register_at_last(store, ringer):
+            for one in (presence, ringer, store):
+                one.close()
+            if self.stopping.stage:
+                return False
+            raise DuplicateNode(self.worker_id)
         self._thread = threading.Thread(
             target=self._live, args=(store, presence, ringer), name="heart", daemon=True
         )
@@ -184,6 +184,22 @@ class Node:
             self._settings.total_agents,
             ",".join(sorted(self._settings.capabilities)) or "none",
         )
+        return True
+
+    def _register_at_last(self, store: ClusterStore, ringer: Ringer) -> bool:
+        """Whether the store took this life in; it is asked until another of its name must long be
+        overdue, not counting the time for which the store is away, or until the node is stopped."""
+        patience_s = self._settings.heartbeat_timeout_sec + 2
+        deadline = time.monotonic() + patience_s
+        while not self.stopping.stage and time.monotonic() < deadline:
+            try:
+                if self._register(store, ringer):
+                    return True
+            except StoreUnavailable as error:
+                log.warning("node %s waits for the store: %s", self.worker_id, error)
+                deadline = time.monotonic() + patience_s
+            time.sleep(0.5)
+        return False
 
     def drain(self) -> None:
         """Takes no more bugs; the pool ends its own, at most for the grace time."""
