@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -105,6 +106,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     on_redis = broker.startswith(
         ("redis://", "rediss://", "unix://", "redis+socket://", "redis+sentinel://")
     )
+    is_tls = broker.startswith("rediss://")
     if broker.startswith("unix://"):  # kombu calls it redis+socket
         broker = "redis+socket://" + broker.removeprefix("unix://")
     transport: dict[str, Any] = {
@@ -142,6 +144,9 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         **({} if on_redis else amqp),
         "broker_url": broker,
         "broker_transport_options": transport if on_redis else {},
+        # Without it kombu takes rediss:// for redis://, unless the URL has options of TLS in it,
+        # which then count in place of this.
+        **({"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}} if is_tls else {}),
         "broker_connection_retry_on_startup": True,
         # The default gives up after 100 tries, and with that a node ends by itself.
         "broker_connection_max_retries": None,
@@ -272,6 +277,9 @@ class Doorbells:
             queue = node_queue(worker_id, declare=True)(producer.channel)
             if producer.connection.transport.driver_type == "redis":
                 queue.declare()  # kombu deletes only those bindings that this process has seen
+                mailbox = self._app.control.mailbox.get_queue(worker_id)(producer.channel)
+                mailbox.declare()
+                mailbox.delete()  # elsewhere it expires by itself
             try:
                 queue.delete(if_unused=True)
             except producer.connection.channel_errors as error:

@@ -295,6 +295,7 @@ class Settings:
             "lease_ms": int(self.lease_sec * 1000),
             "heartbeat_ttl_ms": int(self.heartbeat_timeout_sec * 1000),
             "hang_up_ms": HANG_UP_MS,
+            "move_after_ms": MOVE_AFTER_MS,
             "starve_after_ms": int(self.starve_after_sec * 1000),
             "backoff_ms": int(self.backoff_sec * 1000),
             "max_attempts": self.max_attempts,
@@ -303,7 +304,6 @@ class Settings:
             "max_classes": MAX_CLASSES,
             "largest_node": self.total_agents,
             "keep_finished_ms": int(self.keep_finished_sec * 1000),
-            "keep_took_ms": KEEP_DURATIONS_MS,
             "forget_node_ms": FORGET_NODE_MS,
             "log_chunks": LOG_CHUNKS,
         }
@@ -311,10 +311,10 @@ class Settings:
 
 HANG_UP_MS: Final = 250
 """How long a node whose connection dropped has to be back; it tries at once, and every 20 ms."""
+MOVE_AFTER_MS: Final = 5000
+"""How long the runners of a draining node have to give their bugs back; they report each second."""
 MAX_CLASSES: Final = 256
 """Waiting lines at once. Each costs a node that frees agents one look at its head."""
-KEEP_DURATIONS_MS: Final = 30 * 86_400_000
-"""How long it is remembered how long a bug took, for the next time it is submitted."""
 FORGET_NODE_MS: Final = 3_600_000
 """How long a node that has gone is still shown as OFFLINE."""
 LOG_CHUNKS: Final = 256

@@ -234,7 +234,8 @@ class ClusterStore:
         checkpoint: str = "",
         log: str = "",
     ) -> str:
-        """CONTINUE, CANCELLED or STALE. Renews the lease when it answers one of the first two."""
+        """CONTINUE, CANCELLED, MOVED (give it back: the node drains) or STALE. Renews the lease
+        unless it is stale."""
         return str(self._call(
             self._scripts["report"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,

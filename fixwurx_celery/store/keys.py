@@ -102,7 +102,7 @@ KEYS = (
         "took:<bug>",
         "string",
         "how long the bug took when it was last done, in ms: what to expect the next time",
-        "expires 30 days later",
+        "expires with the records of finished bugs, FIXWURX_KEEP_FINISHED_SEC later",
         expires=True,
     ),
     Key(
@@ -139,7 +139,7 @@ KEYS = (
         "DRAINING",
         "draining",
         "sorted set",
-        "draining nodes, by when what they still run goes elsewhere",
+        "draining nodes, by when what they still run is taken from them: 5 s after the grace time",
         "each when that time has come, or it serves again, or goes",
     ),
     Key(

@@ -8,6 +8,7 @@ import logging
 import os
 from typing import Any
 
+import billiard.pool
 from celery import Celery, bootsteps, signals
 from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
@@ -95,7 +96,8 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if not self._entered:
             hear_signals(consumer.controller)
             try:
-                node.enter()
+                if not node.enter():
+                    return
             except DuplicateNode as error:
                 log.error("%s", error)
                 raise WorkerShutdown(1) from error
@@ -136,6 +138,9 @@ def node_app(settings: Settings) -> Celery:
     )
     app.fixwurx_node = Node(settings, lambda: Doorbells(app))
     app.steps["consumer"].add(NodeStep)
+    # A pool process that ends waits for the main process to have read its results, and for half a
+    # minute in vain when one was thrown away while draining.
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10  # times 0.1 s
     _connect_signals(app)
 
     runner: Runner | None = None
@@ -154,8 +159,8 @@ def node_app(settings: Settings) -> Celery:
                 Doorbells(app).ring,
                 worker_id=node.worker_id,
                 incarnation=node.incarnation,
-                run_dir=node.run_dir,
-                spool=node.spool,
+                run_dir=node.premises.run_dir,
+                spool=node.premises.spool,
                 stopping=node.stopping,
             )
         return runner.run(bug_id, int(epoch))

@@ -312,6 +312,8 @@ class Runner:
         self._heard_from_store(now)
         if answer == "CANCELLED":
             run.ended = "cancelled"
+        elif answer == "MOVED":
+            run.ended = "moved"
         elif answer == "STALE":
             run.ended = "stale"
 
@@ -340,9 +342,11 @@ class Runner:
                     run, incarnation, "", "the store was out of reach for too long"
                 )
             case "moved":
-                return self._give_back(run, incarnation, "", "its node stops")
+                return self._give_back(run, incarnation, "", "its node drains")
             case "died" if self._stopping.stage:
                 return self._give_back(run, incarnation, "", "its engine was ended with its node")
+            case "died" if self._incarnation() != incarnation:
+                return "STALE"  # this node ended it, having been taken for lost
             case "died":
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
             case "cancelled":

@@ -27,7 +27,7 @@ from celery.platforms import EX_FAILURE, EX_OK
 __all__ = ["Stage", "Stopping", "hear_signals", "see_to_end", "tell_own_signals"]
 
 EXIT_STATUS: Final = {"SIGTERM": EX_OK, "SIGQUIT": EX_OK, "SIGINT": EX_FAILURE}
-"""As with any Celery worker."""
+"""TERM and INT as with any Celery worker. What QUIT does is in order here, too."""
 
 ONE_ORDER_S: Final = 0.5
 """Signals closer than this are one order: timeout(1) signals its child, and then its group."""

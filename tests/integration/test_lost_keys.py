@@ -99,7 +99,7 @@ def healed(cluster: OwnCluster, *patterns: str) -> None:
 
 def test_bugs_end_once_while_the_broker_forgets_everything(cluster: OwnCluster) -> None:
     lives = cluster.lives()
-    cluster.submit(*(cluster.bug(0.2 + 0.1 * (i % 5)) for i in range(30)))
+    cluster.submit(*(cluster.bug(0.2 + 0.1 * (i % 5)) for i in range(18)))
     deleted = 0
 
     def all_ended() -> bool:

@@ -7,7 +7,7 @@ import pytest
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.store import ClusterStore
 from tests.support.clock import Clock
-from tests.support.cluster import Life, bug, node, pass_time, running
+from tests.support.cluster import Life, bug, node, pass_time, running, start
 from tests.support.state import dump
 from tests.support.waiting import wait_until
 
@@ -137,6 +137,23 @@ def test_an_outage_of_the_server_makes_no_node_sick(
     assert store.snapshot().nodes[0].health == 1.0
 
 
+def test_after_an_outage_a_node_has_its_whole_time_to_start_what_it_was_given(
+    store: ClusterStore, clock: Clock
+) -> None:
+    life, _ = node(store, "n0")
+    _, (assigned,) = store.submit([bug("a")])
+    store.sweep()
+    clock.advance(s=60)
+
+    (again,) = store.sweep().assignments
+    assert again == assigned, "it is rung, not taken back"
+    pass_time(store, clock, 2)
+    start(store, again, life)
+
+    seen = store.snapshot().nodes[0]
+    assert (seen.health, seen.response_time_ms) == (1.0, 400.0), "a fifth of the two seconds"
+
+
 def test_a_heartbeat_that_is_late_while_others_are_heard_makes_a_node_sick(
     store: ClusterStore, clock: Clock
 ) -> None:
@@ -183,8 +200,12 @@ def test_what_runs_on_a_draining_node_moves_when_its_grace_is_over(
     other, _ = node(store, "n1", agents=3)
 
     clock.advance(ms=4999)
+    assert store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner) == "CONTINUE"
+    clock.advance(ms=1)
+    assert store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner) == "MOVED"
+    clock.advance(ms=4999)
     beat(store, life, other)
-    assert store.sweep().assignments == []
+    assert store.sweep().assignments == [], "its runner may still give it back"
     clock.advance(ms=1)
     (moved,) = store.sweep().assignments
 
@@ -201,9 +222,11 @@ def test_a_second_drain_only_shortens_the_grace(store: ClusterStore, clock: Cloc
     running(store, life, bug("a"))
     store.drain("n0", 10)
     store.drain("n0", 60)
-    assert dump(store)["draining"] == {"n0": clock.now_ms + 10_000}
+    assert dump(store)["draining"] == {"n0": clock.now_ms + 10_000 + 5000}
 
     store.drain("n0", 0)
+    clock.advance(s=5)
+    beat(store, life)
     store.sweep()
 
     assert store.bug("a").state is BugState.PENDING
@@ -215,7 +238,9 @@ def test_a_node_that_serves_again_keeps_what_it_runs(store: ClusterStore, clock:
     store.drain("n0", 5)
     store.resume("n0")
 
-    clock.advance(s=6)
+    clock.advance(s=9)
+    beat(store, life)
+    clock.advance(s=2)
     beat(store, life)
     store.sweep()
 

@@ -65,6 +65,14 @@ def _(store: ReplayingStore, clock: Clock) -> None:
     store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner)
 
 
+@answers("report", "MOVED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    life = one(store)
+    (run,) = running(store, life, bug("a"))
+    store.drain("n0", 0)
+    store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner)
+
+
 @answers("report", "STALE")
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.report("a", "n0", "l0", 1, "r")

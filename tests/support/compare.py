@@ -104,7 +104,8 @@ def expected(model: Model) -> dict[str, Any]:
         else:
             wanted.setdefault("nodes", {})[node.name] = node.deadline_ms
             if node.drain_until_ms is not None:
-                wanted.setdefault("draining", {})[node.name] = node.drain_until_ms
+                due_ms = node.drain_until_ms + model.limits["move_after_ms"]
+                wanted.setdefault("draining", {})[node.name] = due_ms
             profile = f"{node.agents}|{','.join(sorted(node.labels))}"
             profiles[profile] = profiles.get(profile, 0) + 1
         if node.kept_for:

@@ -93,7 +93,10 @@ class ModelCalls(Model):
             bug.stop_clock(self.now_ms)
         bug.phase = phase
         bug.lease_ms = self.now_ms + self.limits["lease_ms"]
-        return "CANCELLED" if bug.cancelling else "CONTINUE"
+        if bug.cancelling:
+            return "CANCELLED"
+        drains_until_ms = self.nodes[node].drain_until_ms
+        return "MOVED" if drains_until_ms and drains_until_ms <= self.now_ms else "CONTINUE"
 
     def finish(
         self, bug_id: str, node: str, life: str, epoch: int, runner: str, state: BugState,
@@ -308,7 +311,8 @@ class ModelCalls(Model):
         for node in silent:
             self.lose(node, "losses")
         for node in self.nodes.values():
-            if _due(node.drain_until_ms, self.now_ms):
+            taken_ms = self.now_ms - self.limits["move_after_ms"]
+            if _due(node.drain_until_ms, taken_ms):
                 lost |= set(node.held)
                 for bug_id in [*node.held]:
                     self.give_back(self.bugs[bug_id], "")

@@ -1,6 +1,8 @@
 --[[
 purpose     Let the node take no new bugs; those not started go elsewhere at once, those it runs
-            when the grace time is over. Drained again, its grace may only get shorter.
+            when the grace time is over: their runners are told so at their next report, and what
+            they have not given back a while later is taken from them. Drained again, its grace
+            may only get shorter.
 transition  node: READY -> STOPPING
 args
   node      text
@@ -22,7 +24,7 @@ else
   until_ms = math.min(until_ms, tonumber(f[3]))
 end
 redis.call('HSET', node_key(node), 'drain_until_ms', int(until_ms))
-redis.call('ZADD', DRAINING, int(until_ms), node)
+redis.call('ZADD', DRAINING, int(until_ms + limits.move_after_ms), node)
 for _, bug in ipairs(redis.call('HKEYS', held_key(node))) do
   if redis.call('HGET', bug_key(bug), 'state') == 'ASSIGNED' then give_back(bug, '', 'its node drains') end
 end

@@ -27,7 +27,7 @@ if f[1] ~= 'RUNNING' then return { 'STALE' } end
 
 conclude(bug, state, outcome)
 if state == 'DONE' then
-  redis.call('SET', took_key(bug), int(math.max(0, now_ms - tonumber(f[6]))), 'PX', limits.keep_took_ms)
+  redis.call('SET', took_key(bug), int(math.max(0, now_ms - tonumber(f[6]))), 'PX', limits.keep_finished_ms)
 end
 let_go(bug, node)
 heal(node, 1.1)

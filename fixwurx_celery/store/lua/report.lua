@@ -14,6 +14,7 @@ args
 replies
   CONTINUE
   CANCELLED   stop, and finish as cancelled
+  MOVED       stop, and give the bug back uncharged: the node drains, and its grace time is over
   STALE       somebody else's by now: stop, and write nothing
 ]]
 local key = bug_key(bug)
@@ -37,4 +38,7 @@ if log ~= '' and call ~= f[9] then
   redis.call('LTRIM', log_key(bug, f[8]), -limits.log_chunks, -1)
   redis.call('PEXPIRE', log_key(bug, f[8]), limits.keep_finished_ms)
 end
-return { f[7] and 'CANCELLED' or 'CONTINUE' }
+if f[7] then return { 'CANCELLED' } end
+local drain_until_ms = tonumber(redis.call('HGET', node_key(node), 'drain_until_ms') or 0)
+if drain_until_ms > 0 and now_ms >= drain_until_ms then return { 'MOVED' } end
+return { 'CONTINUE' }

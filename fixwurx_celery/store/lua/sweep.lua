@@ -110,6 +110,7 @@ end
 local forgotten = int(now_ms - limits.forget_node_ms)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', GONE, '-inf', forgotten, 'LIMIT', 0, most)) do
   redis.call('ZREM', GONE, name)
+  redis.call('ZADD', QUEUES, int(now_ms), name) -- a late message may have brought it back
   if redis.call('DEL', node_key(name)) == 1 then emit('node_forgotten', '', name, '') end
 end
 

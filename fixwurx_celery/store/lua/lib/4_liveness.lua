@@ -46,7 +46,8 @@ local function postpone(index, due_ms)
 end
 
 -- After the server was away, or stood still, nobody's silence means anything yet: all get their
--- whole time anew, and what was rung is rung again, for the broker may have lost it.
+-- whole time anew, and what was rung is rung again as if for the first time, for the broker may have
+-- lost it.
 local function forgive_silence()
   local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local f = redis.call('HMGET', SERVER, 'run_id', 'swept_ms')
@@ -60,6 +61,9 @@ local function forgive_silence()
   postpone(LEASES, now_ms + limits.lease_ms)
   for _, bug in ipairs(redis.call('ZRANGE', OUTBOX, 0, -1)) do
     redis.call('ZADD', OUTBOX, int(now_ms), bug)
+    if redis.call('HGET', bug_key(bug), 'state') == 'ASSIGNED' then
+      redis.call('HSET', bug_key(bug), 'assigned_ms', int(now_ms))
+    end
   end
   redis.call('HSET', SERVER, 'forgiven_ms', int(now_ms))
   emit('silence_forgiven', '', '', '', is_another and 'another server' or int(silent_ms))
