@@ -44,8 +44,8 @@ def server_configuration(*, port: int, password: str, folder: Path) -> str:
         "requirepass": f'"{password}"',
         "dir": f'"{quoted}"',
         "appendonly": "yes",
-        # A power cut loses a second, and so may the death of the server while the disk is slow: what
-        # is lost is run, or submitted, again (docs/reliability.md).
+        # A power cut loses a second, and so may the server's death while the disk is slow: what is
+        # lost is run, or submitted, again (docs/reliability.md).
         "appendfsync": "everysec",
         "save": '""',
         # A full store must say so rather than forget bugs.
