@@ -309,7 +309,7 @@ class Settings:
         }
 
 
-HANG_UP_MS: Final = 250
+HANG_UP_MS: Final = 200
 """How long a node whose connection dropped has to be back; it tries at once, and every 20 ms."""
 MOVE_AFTER_MS: Final = 5000
 """How long the runners of a draining node have to give their bugs back; they report each second."""

@@ -133,7 +133,7 @@ KEYS = (
         "unheard",
         "sorted set",
         "nodes whose connection dropped, by when that was noticed",
-        "each when it is back, or lost a quarter of a second later",
+        "each when it is back, or lost a fifth of a second later",
     ),
     Key(
         "DRAINING",

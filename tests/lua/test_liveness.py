@@ -11,7 +11,7 @@ from tests.support.cluster import Life, bug, node, pass_time, running, start
 from tests.support.state import dump
 from tests.support.waiting import wait_until
 
-GRACE_MS = 250
+GRACE_MS = 200
 
 HangUp = Callable[[], None]
 
@@ -42,7 +42,7 @@ def beat(store: ClusterStore, *lives: Life) -> None:
         assert store.heartbeat(life.node, life.incarnation, {}) is not None
 
 
-def test_a_node_whose_connection_dropped_is_lost_after_a_quarter_of_a_second(
+def test_a_node_whose_connection_dropped_is_lost_after_a_fifth_of_a_second(
     store: ClusterStore, clock: Clock, listen: Callable[[Life], HangUp]
 ) -> None:
     doomed, other = node(store, "n0", agents=3)[0], node(store, "n1", agents=3)[0]
