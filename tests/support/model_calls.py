@@ -284,8 +284,8 @@ class ModelCalls(Model):
         for bug in self.bugs.values():
             if bug.lease_ms is not None:
                 bug.lease_ms = max(bug.lease_ms, self.now_ms + self.limits["lease_ms"])
-            if bug.bell_ms is not None:
-                bug.bell_ms = self.now_ms
+            if bug.bell_ms is not None:  # as if it were assigned now
+                bug.bell_ms = bug.assigned_ms = self.now_ms
 
     def sweep(
         self, name: str, life: str, listening: Collection[tuple[str, str]], events: list[Event]
