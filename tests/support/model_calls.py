@@ -284,7 +284,7 @@ class ModelCalls(Model):
         for bug in self.bugs.values():
             if bug.lease_ms is not None:
                 bug.lease_ms = max(bug.lease_ms, self.now_ms + self.limits["lease_ms"])
-            if bug.bell_ms is not None:
+            if bug.bell_ms is not None:  # as if it were assigned now
                 bug.bell_ms = bug.assigned_ms = self.now_ms
 
     def sweep(
