@@ -16,7 +16,7 @@ ENGINE = "tests.chaos.engine:Chain"
 HANGS_FOR_S = 4.0
 
 MANNERS: Mapping[str, int] = {
-    "plain": 50, "long": 18, "stubborn": 12, "daemon": 4, "crash": 12, "raise": 2, "hang": 2,
+    "plain": 58, "long": 10, "stubborn": 12, "daemon": 4, "crash": 12, "raise": 2, "hang": 2,
 }  # fmt: skip
 """Of a hundred bugs, how many are of each manner."""
 
@@ -96,7 +96,7 @@ def _task(rng: random.Random, name: str, manner: str, at: float, trace: Path) ->
         cancel_at_s = at + rng.uniform(0, 6)
     bug = Bug(
         id=f"{name}-{manner}",
-        agents=rng.choice([1, 1, 1, 2, 3]),
+        agents=rng.choice([1, 1, 1, 1, 2, 3]),
         priority=rng.choice([0, 0, 0, 5]),
         timeout_s=timeout_s,
         limits=limits,
