@@ -113,8 +113,8 @@ def about_controller(ticked_ms: int | None, now_ms: int, every_s: float) -> Find
         return warn(what, "there was none for a long time, if ever", advice)
     silent_ms = now_ms - ticked_ms
     if silent_ms > 3000 * every_s + 1000:
-        return warn(what, f"the last health check was {age(silent_ms)} ago", advice)
-    return ok(what, f"the last health check was {age(silent_ms)} ago")
+        return warn(what, f"the last was {age(silent_ms)} ago", advice)
+    return ok(what, f"the last was {age(silent_ms)} ago")
 
 
 def about_nodes(

@@ -44,8 +44,8 @@ def server_configuration(*, port: int, password: str, folder: Path) -> str:
         "requirepass": f'"{password}"',
         "dir": f'"{quoted}"',
         "appendonly": "yes",
-        # What a killed process had acknowledged is in the kernel's hands already; a second may be
-        # lost only when the whole machine goes.
+        # A power cut loses a second, and so may the server's death while the disk is slow: what is
+        # lost is run, or submitted, again (docs/reliability.md).
         "appendfsync": "everysec",
         "save": '""',
         # A full store must say so rather than forget bugs.

@@ -159,8 +159,8 @@ def node_app(settings: Settings) -> Celery:
                 Doorbells(app).ring,
                 worker_id=node.worker_id,
                 incarnation=node.incarnation,
-                run_dir=node.run_dir,
-                spool=node.spool,
+                run_dir=node.premises.run_dir,
+                spool=node.premises.spool,
                 stopping=node.stopping,
             )
         return runner.run(bug_id, int(epoch))

@@ -9,22 +9,15 @@ beating, or its bugs are started twice).
                  └───────────┘ ends what runs, registers as a new incarnation
 """
 
-import contextlib
 import logging
-import mmap
 import os
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
@@ -34,16 +27,11 @@ from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check
-from fixwurx_celery.worker import warden
-from fixwurx_celery.worker.endings import Ending, Spool
+from fixwurx_celery.worker.endings import Ending
+from fixwurx_celery.worker.incarnation import Incarnation
+from fixwurx_celery.worker.premises import Premises
 from fixwurx_celery.worker.presence import Presence
-from fixwurx_celery.worker.processes import (
-    end_descendants,
-    identity,
-    inherit_orphans,
-    is_alive,
-    is_running,
-)
+from fixwurx_celery.worker.processes import end_descendants, is_running
 from fixwurx_celery.worker.recycling import Canary, begin_anew
 from fixwurx_celery.worker.ringer import Ringer
 from fixwurx_celery.worker.stopping import Stage, Stopping, see_to_end
@@ -53,8 +41,6 @@ __all__ = ["DuplicateNode", "Node"]
 SWEEP_AT_ONCE: Final = 20
 AGAIN_AFTER_S: Final = 0.1
 HEARD_WITHIN_S: Final = 2.0
-
-"""Runners look every second whether their bugs must move; so long the store leaves it to them."""
 
 log = logging.getLogger(__name__)
 
@@ -79,22 +65,6 @@ class Loss:
     charge: str
 
 
-class Incarnation:
-    """The node's present life, in memory that the pool processes share."""
-
-    def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, 32)
-        self.renew()
-
-    def renew(self) -> str:
-        """A new life's name."""
-        self._shared[:] = uuid.uuid4().hex.encode()
-        return self()
-
-    def __call__(self) -> str:
-        return self._shared[:].decode()
-
-
 class Node:
     """This process's node. `enter` and `leave` are its bootstep's; the thread does the rest."""
 
@@ -102,9 +72,7 @@ class Node:
         self._settings, self._doorbells_of = settings, doorbells
         self.incarnation = Incarnation()
         self.worker_id = ""
-        self.run_dir = Path()
         self.pool_pids: Callable[[], list[int]] = list
-        self.spool = Spool(Path())
         self.primary: Callable[[], tuple[str, int] | None] = lambda: None
         self._profile = class_name(settings.total_agents, settings.capabilities)
         self._losses: deque[Loss] = deque()
@@ -112,38 +80,25 @@ class Node:
         self._left = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._warden: subprocess.Popen[bytes] | None = None
+        self._premises: Premises | None = None
         self._stage_ordered = Stage.IN_SERVICE
         self._moves_at = 0.0
         self._has_retired = self._is_displaced = False
         self._canary = Canary()
         self._recycle_by: float | None = None
 
+    @property
+    def premises(self) -> Premises:
+        """The node's place on this host, once it is prepared."""
+        assert self._premises is not None, "prepare comes first"  # noqa: S101 - Celery's order
+        return self._premises
+
     # -- called by the worker's main thread ------------------------------------------------
 
     def prepare(self, worker_id: str) -> None:
         """Before the pool forks: the folder for its bugs, and the warden over it."""
         self.worker_id = worker_id
-        base = Path(
-            self._settings.work_dir
-            or Path(tempfile.gettempdir()) / f"fixwurx-{os.getuid()}"
-        )  # fmt: skip
-        base.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._clear_after_the_dead(base)
-        self.spool = Spool(base / f"spool-{self._settings.namespace}")
-        self.run_dir = Path(tempfile.mkdtemp(prefix="node-", dir=base))
-        (self.run_dir / "main").write_text(identity(os.getpid()) or "")
-        inherit_orphans()
-        self._set_warden()
-
-    def _set_warden(self) -> None:
-        """Starts the warden, also in the place of one that was killed."""
-        if self._warden is None or self._warden.poll() is not None:
-            self._warden = subprocess.Popen(
-                [sys.executable, "-I", "-S", warden.__file__, str(self.run_dir), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        self._premises = Premises(self._settings)
 
     def enter(self) -> bool:
         """Registers and starts beating; False when it was told to stop before it could. Raises
@@ -215,7 +170,7 @@ class Node:
         self._thread.join(within_s)
         self._keep_losses()
         if not self._has_retired:
-            self.spool.keep_life(self.worker_id, self.incarnation())
+            self.premises.spool.keep_life(self.worker_id, self.incarnation())
 
     def took_a_message(self) -> None:
         """The worker's consumer works."""
@@ -276,7 +231,7 @@ class Node:
 
     def _beat(self, store: ClusterStore, ringer: Ringer) -> None:
         """One heartbeat; a new life, when the store has taken this one for lost."""
-        self._set_warden()
+        self.premises.keep_warden()
         self._deliver_spool(store, ringer)
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
         if told is not None:
@@ -292,7 +247,7 @@ class Node:
                 "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
             )
             self.incarnation.renew()  # first: whose engine ends from here on has lost its bug
-            self._end_all_engines()
+            self.premises.end_all_engines()
             if not self._register(store, ringer):
                 # It must not go on taking what is meant for the other one.
                 log.error("node %s ends: another node has taken its name since", self.worker_id)
@@ -328,7 +283,7 @@ class Node:
             return
         ringer.ring(store.retire(self.worker_id, self.incarnation()) or [])
         ringer.close()
-        begin_anew(self.run_dir)
+        begin_anew(self.premises.run_dir)
 
     def _mend(self, store: ClusterStore, ringer: Ringer) -> None:
         """The health check, if nobody else carries it out in this period."""
@@ -368,7 +323,7 @@ class Node:
         while self._losses:
             self._deliver_spool(store, ringer)  # how the run had ended before its process did
             loss = self._losses[0]
-            if not end_descendants(spare=[self._warden.pid] if self._warden else []):
+            if not end_descendants(spare=[self.premises.warden_pid]):
                 log.error("processes of bug %s outlived SIGKILL", loss.bug_id)
             _, assignments = store.fail_attempt(
                 loss.bug_id,
@@ -384,7 +339,7 @@ class Node:
     def _keep_losses(self) -> None:
         """Writes down what the store was not told of; the next node on this host tells it."""
         for loss in list(self._losses):
-            self.spool.keep(
+            self.premises.spool.keep(
                 Ending(
                     bug_id=loss.bug_id,
                     node=self.worker_id,
@@ -400,12 +355,12 @@ class Node:
         """Tells the store how runs, and lives of this host's nodes, ended while it was away."""
         told: list[Assignment] = []
         try:
-            for ending, status, assignments in self.spool.deliver_all(
+            for ending, status, assignments in self.premises.spool.deliver_all(
                 store, lambda: open_artifacts(self._settings, is_patient=False)
             ):
                 log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
                 told += assignments
-            for node, assignments in self.spool.retire_all(store):
+            for node, assignments in self.premises.spool.retire_all(store):
                 log.info("node %s had ended while the store was away", node)
                 told += assignments
         except StoreUnavailable as error:
@@ -423,30 +378,13 @@ class Node:
         except StoreUnavailable as error:
             log.warning("node %s could not deregister: %s", self.worker_id, error)
 
-    def _end_all_engines(self) -> None:
-        known = warden.sessions(str(self.run_dir))
-        for pid in warden.strays(str(self.run_dir), known):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
-
     def _load(self) -> Mapping[str, Any]:
         return {
             "pool_processes": sum(is_running(pid) for pid in self.pool_pids()),
-            "spooled_endings": len(self.spool),
+            "spooled_endings": len(self.premises.spool),
             "clock_ms": round(time.time() * 1000),  # shown, never decided on
             "load_average": os.getloadavg()[0],
         }
-
-    def _clear_after_the_dead(self, base: Path) -> None:
-        """Ends and removes what nodes of this host left that were killed with their wardens."""
-        for folder in base.glob("node-*"):
-            try:
-                main = (folder / "main").read_text()
-            except OSError:
-                continue  # about to be made, or about to be removed
-            if main and not is_alive(main):
-                log.warning("ending what a dead node left in %s", folder)
-                warden.clear(str(folder))
 
 
 def sweep_every_s(live_nodes: int, heartbeat_s: float) -> float:
