@@ -10,6 +10,7 @@ __all__ = [
     "LineFull",
     "NodeUnknown",
     "NotBuilt",
+    "StoreRefuses",
     "StoreUnavailable",
     "Unsatisfiable",
     "WaitTimeout",
@@ -46,6 +47,10 @@ class StoreUnavailable(FixwurxError):
     """The store cannot be reached, or refused to work."""
 
     exit_status = 3
+
+
+class StoreRefuses(StoreUnavailable):
+    """The store answered that it does not work now: nothing was done."""
 
 
 class NotBuilt(FixwurxError):

@@ -20,7 +20,7 @@ from redis.retry import Retry
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
-from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreUnavailable
+from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreRefuses, StoreUnavailable
 from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.records import (
@@ -142,12 +142,13 @@ class ClusterStore:
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
-        """Turns what the client raises when the server fails into StoreUnavailable."""
+        """Turns what the client raises when the server fails into StoreUnavailable, or into
+        StoreRefuses, which is one that certainly did nothing."""
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError) as error:
             if str(error).startswith("NOREPLICAS"):
-                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
+                raise StoreRefuses(TOO_FEW_REPLICAS) from error
             raise StoreUnavailable(
                 f"cannot reach the store at {without_password(self._url)}: {error}; is it running, "
                 "and is FIXWURX_REDIS_URL right?"
@@ -156,18 +157,18 @@ class ClusterStore:
             url = without_password(self._url)
             raise StoreUnavailable(f"FIXWURX_REDIS_URL={url} {error}") from error
         except redis.exceptions.OutOfMemoryError as error:
-            raise StoreUnavailable(
+            raise StoreRefuses(
                 "the store is out of memory and refuses writes; raise its maxmemory, or lower "
                 "FIXWURX_MAX_WAITING"
             ) from error
         except redis.ResponseError as error:
             if str(error).startswith("MISCONF"):
-                raise StoreUnavailable(
+                raise StoreRefuses(
                     f"the store refuses writes because it cannot write its own files: {error}; "
                     "look at its disk"
                 ) from error
             if str(error).startswith("NOREPLICAS"):
-                raise StoreUnavailable(TOO_FEW_REPLICAS) from error
+                raise StoreRefuses(TOO_FEW_REPLICAS) from error
             raise
 
     def _call(self, script: Script, **given: Any) -> list[Any]:

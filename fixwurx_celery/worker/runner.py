@@ -24,7 +24,7 @@ from typing import Any, Final
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
 from fixwurx_celery.domain.clocks import Phase, RunClocks
-from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.errors import StoreRefuses, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
@@ -125,6 +125,9 @@ class Runner:
         asked_at = time.monotonic()
         try:
             started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
+        except StoreRefuses as error:
+            log.warning("bug %s is not started, and is rung again: %s", bug_id, error)
+            return "REFUSED"
         except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
             return self._tell_or_keep(
                 Ending(

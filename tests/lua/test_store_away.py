@@ -9,7 +9,7 @@ import pytest
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import BugState
-from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.errors import StoreRefuses, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore, connect
 from fixwurx_celery.store.invariants import violations
@@ -71,7 +71,7 @@ def test_a_full_server_refuses_with_the_way_out_and_nothing_is_half_done(
     own_store.submit([bug("a")])
     own_store.client.config_set("maxmemory", "1")
 
-    with pytest.raises(StoreUnavailable, match="out of memory"):
+    with pytest.raises(StoreRefuses, match="out of memory"):
         own_store.submit([bug("b"), bug("c")])
 
     own_store.client.config_set("maxmemory", "0")
@@ -99,7 +99,7 @@ def test_a_server_whose_replicas_are_away_refuses_with_the_way_out_and_nothing_i
     own_store.submit([bug("a")])
     own_store.client.config_set("min-replicas-to-write", "1")
 
-    with pytest.raises(StoreUnavailable, match="too few replicas"):
+    with pytest.raises(StoreRefuses, match="too few replicas"):
         own_store.submit([bug("b")])
 
     own_store.client.config_set("min-replicas-to-write", "0")

@@ -45,7 +45,8 @@ def end_with_parent() -> None:
 
 @dataclass(slots=True)
 class Server:
-    """One server process. `kill` and `start` keep its folder, so append-only data survive."""
+    """One server process. `kill` and `start` keep its folder, so append-only data survive, and with
+    them all that it acknowledged."""
 
     folder: Path
     port: int
@@ -68,6 +69,9 @@ class Server:
             "dir": str(self.folder),
             "save": "",
             "appendonly": "yes" if self.append_only else "no",
+            # With `everysec` an fsync that is slow holds up the write, and a server that is killed
+            # then has lost what it acknowledged.
+            "appendfsync": "always",
             "maxmemory-policy": "noeviction",
             "logfile": str(self.folder / "server.log"),
             "daemonize": "no",
