@@ -147,7 +147,7 @@ KEYS = (
         "queues",
         "sorted set",
         "nodes that went and whose queue is still at the broker, by when to delete it (again)",
-        "each when somebody says that it is deleted, or the node is back",
+        "each when it was deleted half a minute after the node went, or the node is back",
     ),
     Key(
         "SERVER",

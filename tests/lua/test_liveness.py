@@ -263,6 +263,11 @@ def test_the_queue_of_a_lost_node_is_asked_to_be_deleted_until_it_is(
     store.forget_queue("n0")
     clock.advance(s=5)
     assert store.sweep().queues == []
+    clock.advance(s=20)
+    assert store.sweep().queues == ["n0"], "its own end may have put messages back"
+    store.forget_queue("n0")
+    clock.advance(s=60)
+    assert store.sweep().queues == []
 
 
 def test_the_queue_of_a_node_that_is_back_is_its_own(store: ClusterStore) -> None:
