@@ -167,25 +167,22 @@ class Fleet:
 
         wait_until(what, look_meanwhile, within_s=within_s)
 
-    def stop(self, within_s: float) -> dict[str, int]:
-        """SIGTERM to all but the store, nodes first; the exit status of each.
+    def stop(self, *kinds: str, within_s: float) -> dict[str, int]:
+        """SIGTERM to all services of these kinds; the exit status of each.
 
         Fails when one does not end in that time.
         """
-        for kinds in (("node",), ("controller", "beat")):
-            running = [s for s in self.services if s.kind in kinds and s.is_running]
-            for service in running:
-                service.is_wanted = False
-                os.kill(service.pid, signal.SIGTERM)
-            names = ", ".join(service.name for service in running)
-            wait_until(
-                f"the fleet ends after SIGTERM ({names})",
-                lambda running=running: not any(s.is_running for s in running),  # type: ignore[misc]
-                within_s=within_s,
-            )
-        return {
-            service.name: service.process.returncode for service in self.services if service.process
-        }
+        running = [s for s in self.services if s.kind in kinds and s.is_running]
+        for service in running:
+            service.is_wanted = False
+            os.kill(service.pid, signal.SIGTERM)
+        names = ", ".join(service.name for service in running)
+        wait_until(
+            f"{names} end after SIGTERM",
+            lambda: not any(s.is_running for s in running),
+            within_s=within_s,
+        )
+        return {s.name: s.process.returncode for s in running if s.process}
 
     def processes(self) -> list[psutil.Process]:
         """Everything alive that comes from here, except the store: by its mark, or its folder."""

@@ -22,11 +22,20 @@ __all__ = [
     "left_of_fleet",
     "left_when_expired",
     "names_in",
+    "queues_are_deleted",
     "sweep_later",
 ]
 
 STAYS = ("config", "stats", "events", "server")
-OF_LIVE_NODES = ("nodes", "heard", "profiles", "ejected", "shelf:<shelf>", "levels:<profile>")
+OF_LIVE_NODES = (
+    "nodes",
+    "queues",
+    "heard",
+    "profiles",
+    "ejected",
+    "shelf:<shelf>",
+    "levels:<profile>",
+)
 SHOWN_FOR_AN_HOUR = ("gone", "node:<node>")
 KEPT = ("bug:<bug>", "finished", "log:<bug>:<run>", "took:<bug>", "tick:<name>", *STAYS)
 GONE_WITHIN_S = 20.0
@@ -68,13 +77,19 @@ def left_in_store(store: ClusterStore, live: list[str]) -> list[str]:
     return wrong
 
 
+def queues_are_deleted(store: ClusterStore) -> bool:
+    """Whether no queue of a node that went is still to be deleted."""
+    return not store.client.exists(f"{store.prefix}queues")
+
+
 def sweep_later(settings: Settings) -> None:
-    """Sweeps as they will be when finished bugs and dead nodes are past their keep."""
+    """Sweeps as they will be when finished bugs and dead nodes are past their keep, by somebody who
+    deletes the queues that a sweep names."""
     later_ms = int(time.time() * 1000) + 40 * 86_400_000
     store = ClusterStore(connect(settings.redis_url), settings, clock_ms=lambda: later_ms)
-    store.sweep(1000)
-    while store.snapshot().finished:
-        store.sweep(1000)
+    while (swept := store.sweep(1000)).queues or store.snapshot().finished:
+        for node in swept.queues:
+            store.forget_queue(node)
     store.close()
 
 

@@ -30,7 +30,13 @@ from tests.chaos.checks import (
 )
 from tests.chaos.client import Client, plan_drains
 from tests.chaos.fleet import Fleet
-from tests.chaos.leftovers import left_children, left_in_store, left_of_fleet, left_when_expired
+from tests.chaos.leftovers import (
+    left_children,
+    left_in_store,
+    left_of_fleet,
+    left_when_expired,
+    queues_are_deleted,
+)
 from tests.chaos.nemesis import Nemesis, plan
 from tests.chaos.report import report
 from tests.chaos.work import ENGINE, make_tasks
@@ -117,7 +123,11 @@ def _open(store: ClusterStore, ids: Sequence[str]) -> list[str]:
 def _end(cluster: Fleet, store: ClusterStore) -> list[Finding]:
     """Stops the fleet; what is left of it."""
     left = left_in_store(store, [s.name for s in cluster.services if s.is_wanted])
-    statuses = cluster.stop(ALL_STOP_WITHIN_S)
+    statuses = cluster.stop("node", within_s=ALL_STOP_WITHIN_S)
+    cluster.wait(
+        "the last queues are deleted", lambda: queues_are_deleted(store), within_s=ALL_STOP_WITHIN_S
+    )
+    statuses |= cluster.stop("controller", "beat", within_s=ALL_STOP_WITHIN_S)
     wrong = [f"{name} ended with {status}" for name, status in statuses.items() if status]
     left += [f"{line}, of the stopped fleet" for line in left_in_store(store, [])]
     left += left_of_fleet(cluster) + left_when_expired(cluster.settings)

@@ -20,7 +20,13 @@ from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.store import ClusterStore
 from tests.chaos.checks import Finding, check_history, check_store
 from tests.chaos.fleet import Fleet, Supervised
-from tests.chaos.leftovers import left_in_store, left_of_fleet, names_in, sweep_later
+from tests.chaos.leftovers import (
+    left_in_store,
+    left_of_fleet,
+    names_in,
+    queues_are_deleted,
+    sweep_later,
+)
 
 BUGS = int(os.environ.get("FIXWURX_SOAK_BUGS", "10000"))
 BIRTHS = int(os.environ.get("FIXWURX_SOAK_BIRTHS", "200"))
@@ -73,7 +79,11 @@ class Soak:
         self.cluster.wait(
             "all nodes are gone", lambda: not self.store.snapshot().live_nodes, within_s=60
         )
-        self.cluster.stop(60)
+        self.cluster.stop("node", within_s=60)  # those that are still ending
+        self.cluster.wait(
+            "their queues are deleted", lambda: queues_are_deleted(self.store), within_s=90
+        )
+        self.cluster.stop("controller", "beat", within_s=60)
 
     def submit(self, count: int) -> None:
         """No-op bugs, each with an id of its own."""
