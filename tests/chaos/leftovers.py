@@ -72,9 +72,11 @@ def sweep_later(settings: Settings) -> None:
     """Sweeps as they will be when finished bugs and dead nodes are past their keep."""
     later_ms = int(time.time() * 1000) + 40 * 86_400_000
     store = ClusterStore(connect(settings.redis_url), settings, clock_ms=lambda: later_ms)
-    store.sweep(1000)
-    while store.snapshot().finished:
-        store.sweep(1000)
+    swept = store.sweep(1000)
+    while swept.queues or store.snapshot().finished:
+        for node in swept.queues:  # their queues were deleted long ago
+            store.forget_queue(node)
+        swept = store.sweep(1000)
     store.close()
 
 

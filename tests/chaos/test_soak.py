@@ -73,6 +73,11 @@ class Soak:
         self.cluster.wait(
             "all nodes are gone", lambda: not self.store.snapshot().live_nodes, within_s=60
         )
+        self.cluster.wait(
+            "the queues of all nodes are deleted for good",
+            lambda: not self.store.client.exists(f"{self.store.prefix}queues"),
+            within_s=90,
+        )
         self.cluster.stop(60)
 
     def submit(self, count: int) -> None:
