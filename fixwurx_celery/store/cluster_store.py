@@ -383,6 +383,11 @@ class ClusterStore:
         queues, rest = _counted(rest)
         return Sweep(int(live), gone, queues, assignments(rest))
 
+    def expect_node(self, node: str) -> None:
+        """Notes that the node is about to declare its queue; a sweep asks to delete that if it does
+        not register within a minute."""
+        self._call(self._scripts["expect_node"], node=node)
+
     def forget_queue(self, node: str) -> None:
         """Notes that the queue of a node that went is deleted; until then sweeps ask for it."""
         self._call(self._scripts["forget_queue"], node=node)

@@ -146,8 +146,8 @@ KEYS = (
         "QUEUES",
         "queues",
         "sorted set",
-        "nodes that went and whose queue is still at the broker, by when to delete it (again)",
-        "each when it was deleted half a minute after the node went, or the node is back",
+        "nodes that went, or were to come, and whose queue is at the broker, by when to delete it",
+        "each when it was deleted half a minute after the node went, or the node serves",
     ),
     Key(
         "SERVER",

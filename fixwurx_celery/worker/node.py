@@ -96,9 +96,17 @@ class Node:
     # -- called by the worker's main thread ------------------------------------------------
 
     def prepare(self, worker_id: str) -> None:
-        """Before the pool forks: the folder for its bugs, and the warden over it."""
+        """Before the pool forks and the queue is declared: the folder for its bugs, the warden over
+        it, and word to the store that a queue is about to be."""
         self.worker_id = worker_id
         self._premises = Premises(self._settings)
+        store = self._store()
+        try:
+            store.expect_node(worker_id)
+        except StoreUnavailable as error:  # it is waited for later, when the node registers
+            log.warning("node %s: the store is away: %s", worker_id, error)
+        finally:
+            store.close()
 
     def enter(self) -> bool:
         """Registers and starts beating; False when it was told to stop before it could. Raises

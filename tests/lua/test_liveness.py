@@ -270,6 +270,30 @@ def test_the_queue_of_a_lost_node_is_asked_to_be_deleted_until_it_is(
     assert store.sweep().queues == []
 
 
+def test_the_queue_of_a_node_that_never_registered_is_deleted(
+    store: ClusterStore, clock: Clock
+) -> None:
+    store.expect_node("n0")
+
+    clock.advance(s=59)
+    assert store.sweep().queues == [], "it may still boot"
+    clock.advance(s=1)
+    assert store.sweep().queues == ["n0"]
+    store.forget_queue("n0")
+    clock.advance(s=60)
+    assert store.sweep().queues == []
+
+
+def test_the_queue_of_a_node_that_came_is_its_own(store: ClusterStore, clock: Clock) -> None:
+    store.expect_node("n0")
+    life, _ = node(store, "n0")
+    store.expect_node("n0")  # a second one of that name, which will be refused
+
+    clock.advance(s=60)
+    store.heartbeat("n0", life.incarnation, {})
+    assert store.sweep().queues == []
+
+
 def test_the_queue_of_a_node_that_is_back_is_its_own(store: ClusterStore) -> None:
     life, _ = node(store, "n0")
     store.retire("n0", life.incarnation)

@@ -295,6 +295,11 @@ def _(store: ReplayingStore, clock: Clock) -> None:
     store.end_tick("t", 1)
 
 
+@answers("expect_node", "EXPECTED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.expect_node("n0")
+
+
 @answers("forget_queue", "FORGOTTEN")
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.forget_queue("n0")
