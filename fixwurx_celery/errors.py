@@ -10,6 +10,7 @@ __all__ = [
     "LineFull",
     "NodeUnknown",
     "NotBuilt",
+    "ProviderError",
     "StoreRefuses",
     "StoreUnavailable",
     "Unsatisfiable",
@@ -103,3 +104,9 @@ class NodeUnknown(FixwurxError):
 
 class WaitTimeout(FixwurxError, TimeoutError):
     """The bug had not ended when the caller's patience had."""
+
+
+class ProviderError(FixwurxError):
+    """The provider of nodes could not be reached, or refused."""
+
+    exit_status = 3

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from fixwurx_celery.addresses import HIDDEN, SentinelAddress, is_sentinel, without_password
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
-from fixwurx_celery.domain.nodes import BalancingStrategy
+from fixwurx_celery.domain.nodes import BalancingStrategy, NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 
 __all__ = ["Settings", "without_password"]
 
 SCHEMES: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://")
+PROVIDERS: Final = ("none", "local", "docker", "kubernetes")
 NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -73,7 +74,7 @@ class Settings:
     scale_up_threshold: float = setting(
         0.8,
         "FIXWURX_SCALE_UP_THRESHOLD",
-        "Utilisation above which nodes are added.",
+        "The utilisation aimed at: where demand would exceed it, nodes are added.",
         low=0.05,
         high=1,
     )
@@ -83,6 +84,43 @@ class Settings:
         "Utilisation below which nodes are removed.",
         low=0,
         high=0.95,
+    )
+    scale_down_window_sec: float = setting(
+        300.0,
+        "FIXWURX_SCALE_DOWN_WINDOW_SEC",
+        "Seconds for which fewer nodes must have sufficed before any is removed.",
+        low=0,
+        high=86400,
+    )
+    provider: str = setting(
+        "none",
+        "FIXWURX_PROVIDER",
+        "Who starts and stops nodes: `local` (processes on the controller's host), `docker`, "
+        "`kubernetes`, or `none`.",
+    )
+    provider_options: str = setting(
+        "",
+        "FIXWURX_PROVIDER_OPTIONS",
+        "A YAML file with options of the provider's own (docs/scaling.md); empty: none.",
+    )
+    node_image: str = setting(
+        "fixwurx-celery",
+        "FIXWURX_NODE_IMAGE",
+        "The image of the nodes that `docker` and `kubernetes` start.",
+    )
+    node_specs: tuple[NodeSpec, ...] = setting(
+        (),
+        "FIXWURX_NODE_SPECS",
+        "The kinds of nodes that the provider may start, the usual one first: AGENTS[:LABELS], "
+        "separated by spaces (`9:python 4:gpu,python`); empty: one with FIXWURX_TOTAL_AGENTS and "
+        "FIXWURX_CAPABILITIES.",
+    )
+    boot_timeout_sec: float = setting(
+        120.0,
+        "FIXWURX_BOOT_TIMEOUT_SEC",
+        "Seconds within which a node that was started must register; then it is removed.",
+        low=1,
+        high=3600,
     )
     health_check_interval_sec: float = setting(
         10.0,
@@ -215,6 +253,8 @@ class Settings:
                 f"FIXWURX_MIN_WORKERS={self.min_workers} must not exceed "
                 f"FIXWURX_MAX_WORKERS={self.max_workers}"
             )
+        if self.provider not in PROVIDERS:
+            yield f"FIXWURX_PROVIDER={self.provider!r} must be one of {', '.join(PROVIDERS)}"
         if self.scale_down_threshold >= self.scale_up_threshold:
             yield (
                 f"FIXWURX_SCALE_DOWN_THRESHOLD={self.scale_down_threshold} must lie below "
@@ -245,8 +285,9 @@ class Settings:
                 continue
             try:
                 values[f.name] = _parsed(f.name, text, f.default)
-            except ValueError:
-                problems.append(f"{f.metadata['env']}={text!r} {_expected(f.name, f.default)}")
+            except ValueError as error:
+                said = str(error) if f.name == "node_specs" else _expected(f.name, f.default)
+                problems.append(f"{f.metadata['env']}={text!r} {said}")
         try:
             settings = cls(**{**values, **given})
         except ConfigurationError as error:
@@ -280,6 +321,15 @@ class Settings:
     def broker(self) -> str:
         """Celery's broker: its own setting, else the store."""
         return self.broker_url or self.redis_url
+
+    @property
+    def launchable(self) -> tuple[NodeSpec, ...]:
+        """The kinds of nodes that the provider may start, the usual one first; none without one."""
+        if self.provider == "none":
+            return ()
+        return self.node_specs or (
+            NodeSpec(agents=self.total_agents, capabilities=self.capabilities),
+        )
 
     @property
     def alone_sec(self) -> float:
@@ -345,6 +395,8 @@ def _parsed(name: str, text: str, default: Any) -> Any:
         return agents_of_this_host()
     if isinstance(default, BalancingStrategy):
         return BalancingStrategy(text.upper())
+    if name == "node_specs":
+        return tuple(NodeSpec.parse(one, frozenset({"python"})) for one in text.split())
     if isinstance(default, frozenset):
         return frozenset(label.strip() for label in text.split(",") if label.strip())
     return type(default)(text)
@@ -359,6 +411,8 @@ def _expected(name: str, default: Any) -> str:
 
 
 def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(str(one) for one in value)
     return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
 
 

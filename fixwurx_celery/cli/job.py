@@ -15,7 +15,8 @@ from fixwurx_celery.cli.progress import Progress, RunView, counted, open_progres
 from fixwurx_celery.cli.results import Results
 from fixwurx_celery.cli.sources import Packed, pack_sources
 from fixwurx_celery.cli.summary import print_summary
-from fixwurx_celery.embedded import EmbeddedCluster, NodeSpec, StateFolder, prune, state_root
+from fixwurx_celery.domain.nodes import NodeSpec
+from fixwurx_celery.embedded import EmbeddedCluster, StateFolder, prune, state_root
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 

@@ -16,7 +16,7 @@ from fixwurx_celery.cli.names import did_you_mean
 from fixwurx_celery.cli.shipped import check_payload
 from fixwurx_celery.domain.bugs import AGENTS_PER_BUG, ID, LABEL, MAX_AGENTS, MAX_PRIORITY, Bug
 from fixwurx_celery.domain.clocks import MAX_SECONDS, BugClock
-from fixwurx_celery.embedded import NodeSpec
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.engine.payload import KEYS
 from fixwurx_celery.errors import InputError
 from fixwurx_celery.settings import Settings

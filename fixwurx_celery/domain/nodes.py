@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["BalancingStrategy", "WorkerNode", "WorkerState"]
+from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels, class_name
+
+__all__ = ["BalancingStrategy", "NodeSpec", "WorkerNode", "WorkerState"]
 
 
 class WorkerState(StrEnum):
@@ -26,6 +28,50 @@ class BalancingStrategy(StrEnum):
     LEAST_CONNECTIONS = "LEAST_CONNECTIONS"
     WEIGHTED_CAPACITY = "WEIGHTED_CAPACITY"
     RANDOM = "RANDOM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """What a node has: its agents, and its capabilities."""
+
+    agents: int
+    capabilities: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str, default_capabilities: frozenset[str]) -> "NodeSpec":
+        """`9` or `9:python,large-memory`. Raises ValueError that says what is wrong with it."""
+        number, colon, labels = text.partition(":")
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MAX_AGENTS:
+            raise ValueError(
+                f"node {text!r} must begin with its agents, 1 to {MAX_AGENTS}; "
+                "write for example 9:python,large-memory"
+            )
+        names = frozenset(label.strip() for label in labels.split(",") if label.strip())
+        if colon and not names:
+            raise ValueError(
+                f"node {text!r} names no capability after the colon; leave the colon out, or "
+                "write for example 9:python,large-memory"
+            )
+        checked_labels(names, f"node {text!r}: capability")
+        return cls(agents=int(number), capabilities=names or default_capabilities)
+
+    @classmethod
+    def of_profile(cls, profile: str) -> "NodeSpec":
+        """The one whose profile this is: `9|gpu,python`."""
+        agents, _, labels = profile.partition("|")
+        return cls(agents=int(agents), capabilities=frozenset(filter(None, labels.split(","))))
+
+    @property
+    def profile(self) -> str:
+        """As the store writes it: `9|gpu,python`."""
+        return class_name(self.agents, self.capabilities)
+
+    def can_run(self, agents: int, requires: frozenset[str]) -> bool:
+        """Whether a bug of this class fits on the node when it is empty."""
+        return agents <= self.agents and requires <= self.capabilities
+
+    def __str__(self) -> str:
+        return f"{self.agents}:{','.join(sorted(self.capabilities))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.embedded.node_spec import NodeSpec
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.embedded.server import server_binary
 from fixwurx_celery.embedded.state_folder import StateFolder
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable

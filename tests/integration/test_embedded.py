@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fixwurx_celery.embedded import NodePlan, NodeSpec, StateFolder, prune
+from fixwurx_celery.domain.nodes import NodeSpec
+from fixwurx_celery.embedded import NodePlan, StateFolder, prune
 from fixwurx_celery.embedded.server import server_binary, server_configuration
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, NotBuilt
 from fixwurx_celery.settings import Settings
@@ -29,7 +30,7 @@ def at(tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture
 def on_two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fixwurx_celery.embedded.node_spec.cores", lambda: 2)
+    monkeypatch.setattr("fixwurx_celery.embedded.node_plan.cores", lambda: 2)
     monkeypatch.delenv("FIXWURX_TOTAL_AGENTS", raising=False)
 
 
@@ -156,7 +157,8 @@ def test_state_that_nobody_wants_is_pruned_and_what_is_held_is_not(tmp_path: Pat
 HOLD = """\
 import sys, time
 from pathlib import Path
-from fixwurx_celery.embedded import EmbeddedCluster, NodeSpec, StateFolder
+from fixwurx_celery.domain.nodes import NodeSpec
+from fixwurx_celery.embedded import EmbeddedCluster, StateFolder
 from fixwurx_celery.settings import Settings
 
 state = StateFolder.take(Path(sys.argv[1]))

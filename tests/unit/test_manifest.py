@@ -10,7 +10,7 @@ import pytest
 
 from fixwurx_celery.cli.manifest import Manifest, load_manifest
 from fixwurx_celery.cli.sources import pack, pack_sources
-from fixwurx_celery.embedded import NodeSpec
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import InputError
 
 GOOD = """\

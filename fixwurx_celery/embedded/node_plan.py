@@ -1,50 +1,18 @@
-"""What a node of the embedded cluster is: its agents and its capabilities."""
+"""Which nodes the embedded cluster starts."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from fixwurx_celery.domain.bugs import AGENTS_PER_BUG, MAX_AGENTS, checked_labels
+from fixwurx_celery.domain.bugs import AGENTS_PER_BUG
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.settings import Settings
 
-__all__ = ["NodePlan", "NodeSpec"]
+__all__ = ["NodePlan"]
 
 MOST_NODES = 64
 """Each costs about 100 MB; who wants more has more hosts, and there nodes are started by hand."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSpec:
-    """One node to be started."""
-
-    agents: int
-    capabilities: frozenset[str]
-
-    @classmethod
-    def parse(cls, text: str, default_capabilities: frozenset[str]) -> "NodeSpec":
-        """`9` or `9:python,large-memory`. Raises ValueError that says what is wrong with it."""
-        number, colon, labels = text.partition(":")
-        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MAX_AGENTS:
-            raise ValueError(
-                f"node {text!r} must begin with its agents, 1 to {MAX_AGENTS}; "
-                "write for example 9:python,large-memory"
-            )
-        names = frozenset(label.strip() for label in labels.split(",") if label.strip())
-        if colon and not names:
-            raise ValueError(
-                f"node {text!r} names no capability after the colon; leave the colon out, or "
-                "write for example 9:python,large-memory"
-            )
-        checked_labels(names, f"node {text!r}: capability")
-        return cls(agents=int(number), capabilities=names or default_capabilities)
-
-    def can_run(self, agents: int, requires: frozenset[str]) -> bool:
-        """Whether a bug of this class fits on the node when it is empty."""
-        return agents <= self.agents and requires <= self.capabilities
-
-    def __str__(self) -> str:
-        return f"{self.agents}:{','.join(sorted(self.capabilities))}"
 
 
 class NodePlan:

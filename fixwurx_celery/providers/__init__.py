@@ -1,0 +1,20 @@
+"""Who starts and stops nodes. One file a provider; each imports its SDK when it is opened."""
+
+from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedState, Provider
+from fixwurx_celery.settings import Settings
+
+__all__ = ["LaunchOrder", "ProvidedNode", "ProvidedState", "Provider", "open_provider"]
+
+
+def open_provider(settings: Settings, cluster: str) -> Provider | None:
+    """The provider that the settings name, for the cluster with that id (letters, digits and `-`,
+    at most 80 characters, the same for every process of it); None where none is named.
+
+    Raises ConfigurationError for options that it does not take, or when its SDK is not installed.
+    """
+    match settings.provider:
+        case "none":
+            return None
+        case other:
+            raise ConfigurationError([f"FIXWURX_PROVIDER={other} is not built in ({cluster})"])
