@@ -134,7 +134,8 @@ class Scaler:
                 self._act(term, decision, provider, names_in_use(seen, provided.values()))
             except ProviderError as error:
                 failed = str(error)
-        self._say(decision, trouble or failed)
+                self._state.fail_provider(term, failed)
+        self._say(decision, seen.error if trouble and seen.failures else trouble or failed)
         self._state.record_decision(
             term,
             action=decision.action,
@@ -175,11 +176,11 @@ class Scaler:
         return self._provider
 
     def _say(self, decision: ScalingDecision, trouble: str) -> None:
-        """Changes always, troubles when they are new."""
+        """Changes always, a trouble when it is another one than the last."""
         if decision.is_change:
             log.info("scaling %s: %s", decision.action, decision.reason)
         if trouble and trouble != self._said and self._settings.provider != "none":
-            log.warning("scaling: %s", trouble)
+            log.warning("the provider of nodes, %s: %s", self._settings.provider, trouble)
         self._said = trouble
 
     # -- doing it --------------------------------------------------------------------------
@@ -256,7 +257,7 @@ class Scaler:
             provider.launch(self._order(name, spec))
         except ProviderError as error:
             # Should it have been launched after all, the next tick finds and adopts it.
-            self._state.end_launch(term, node, str(error), is_failure=True)
+            self._state.end_launch(term, node, str(error))
             raise
 
     def _order(self, name: str, spec: NodeSpec) -> LaunchOrder:
