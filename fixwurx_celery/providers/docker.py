@@ -73,7 +73,7 @@ class DockerProvider:
         """The daemon's id, which it keeps over restarts."""
         if not self._scope:
             with self._asked("say who it is") as api:
-                self._scope = str(api.info()["ID"])
+                self._scope = f"docker:{api.info()['ID']}"
         return self._scope
 
     def worker_id(self, name: str) -> str:

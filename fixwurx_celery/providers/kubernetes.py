@@ -84,9 +84,8 @@ class KubernetesProvider:
         """The namespace's id: unlike its name, no other server has it too."""
         if not self._scope:
             with self._asked("read the namespace") as request:
-                self._scope = request("GET", f"/api/v1/namespaces/{self._namespace}")["metadata"][
-                    "uid"
-                ]
+                namespace = request("GET", f"/api/v1/namespaces/{self._namespace}")
+            self._scope = f"kubernetes:{namespace['metadata']['uid']}"
         return self._scope
 
     def worker_id(self, name: str) -> str:
