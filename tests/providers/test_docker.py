@@ -26,7 +26,7 @@ def cluster(docker_bed: DockerBed, make_cluster: MakeCluster) -> ProvidedCluster
 
 @pytest.fixture
 def client(docker_daemon: DockerDaemon) -> Iterator[Any]:
-    with docker_daemon.client_closing() as client:
+    with docker_daemon.client() as client:
         yield client
 
 

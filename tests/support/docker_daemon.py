@@ -57,12 +57,6 @@ class DockerDaemon:
         """As DOCKER_HOST."""
         return f"unix://{self.folder}/s.sock"
 
-    def client(self) -> Any:
-        """A client of the SDK's."""
-        import docker
-
-        return docker.DockerClient(base_url=self.url, version="auto", timeout=30)
-
     def start(self) -> None:
         """Starts it, and returns when it answers. Fails after 30 s."""
         config = self.folder / "daemon.json"
@@ -87,15 +81,20 @@ class DockerDaemon:
         if self.process.poll() is not None:
             log = (self.folder / "log").read_text()
             raise AssertionError(f"dockerd ended with {self.process.returncode}\n{log[-2000:]}")
+        if not (self.folder / "s.sock").exists():  # the SDK would leave its own socket open
+            return False
         try:
-            with self.client_closing() as client:
+            with self.client() as client:
                 return bool(client.ping())
-        except DockerException:
+        except (DockerException, OSError):
             return False
 
     @contextmanager
-    def client_closing(self) -> Iterator[Any]:
-        client = self.client()
+    def client(self) -> Iterator[Any]:
+        """A client of the SDK's."""
+        import docker
+
+        client = docker.DockerClient(base_url=self.url, version="1.41", timeout=30)
         try:
             yield client
         finally:
@@ -111,7 +110,7 @@ class DockerDaemon:
             Path(context, "Dockerfile").write_text(
                 "\n".join(["FROM scratch", "COPY is-a-test-image /", *lines, ""])
             )
-            with self.client_closing() as client:
+            with self.client() as client:
                 client.images.build(path=context, tag=name, rm=True, forcerm=True)
         return name
 
@@ -149,7 +148,7 @@ class DockerDaemon:
         trace: TracebackType | None,
     ) -> None:
         if self.process is not None and self.process.poll() is None:
-            with self.client_closing() as client:  # else it waits for each that ignores SIGTERM
+            with self.client() as client:  # else it waits for each that ignores SIGTERM
                 for container in client.containers.list(all=True):
                     container.remove(force=True, v=True)
             self.process.terminate()

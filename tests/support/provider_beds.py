@@ -63,7 +63,7 @@ class DockerBed:
         return self.daemon.silent()
 
     def things(self, cluster: str) -> list[str]:
-        with self.daemon.client_closing() as client:
+        with self.daemon.client() as client:
             return [
                 row["Names"][0]
                 for row in client.api.containers(all=True)
