@@ -9,6 +9,7 @@ node that drains, so nobody may send it twice.
 """
 
 import builtins
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ Row = Mapping[str, Any]
 CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
 STOPPING: Final = ".stopping"
 TAIL: Final = 20
+AGAIN_AFTER_S: Final = 0.05
 OLDEST: Final = docker.constants.MINIMUM_DOCKER_API_VERSION
 
 STATES: Final = {
@@ -91,8 +93,9 @@ class DockerProvider:
 
     def launch(self, order: LaunchOrder) -> None:
         """Creates the container and starts it; one that somebody created only, is started."""
-        with self._asked(f"start node {order.name}") as api:
-            rows = self._rows(api, order.name) or self._created(api, order)
+        deadline = Deadline()
+        with self._asked(f"start node {order.name}", deadline) as api:
+            rows = self._rows(api, order.name) or self._made(api, order, deadline)
             for row in rows:
                 if row["State"] == "created":
                     api.start(row["Id"])
@@ -169,31 +172,42 @@ class DockerProvider:
     def _container(self, name: str) -> str:
         return f"fixwurx-{self._cluster}-{name}"
 
-    def _created(self, api: Any, order: LaunchOrder) -> builtins.list[Row]:
-        """The order's container, by this call or by another process's at the same instant."""
+    def _made(self, api: Any, order: LaunchOrder, deadline: Deadline) -> builtins.list[Row]:
+        """The order's container, by this call or by another process's at the same instant: the
+        daemon gives the name away some time before it lists the container."""
+        while True:
+            try:
+                made = api.create_container(
+                    self._image,
+                    node_command(self.worker_id(order.name)),
+                    name=self._container(order.name),
+                    labels={
+                        **self._options.labels,
+                        CLUSTER: self._cluster,
+                        NODE: order.name,
+                        PROFILE: order.spec.profile,
+                    },
+                    environment={**self._options.environment, **node_environment(order)},
+                    host_config=self._host,
+                    **self._options.container,
+                )
+            except APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                if rows := self._rows(api, order.name):
+                    return rows
+                if deadline.is_near() or self._is_a_strangers(api, order.name):
+                    raise
+                time.sleep(AGAIN_AFTER_S)
+            else:
+                return [{"Id": made["Id"], "State": "created"}]
+
+    def _is_a_strangers(self, api: Any, name: str) -> bool:
         try:
-            made = api.create_container(
-                self._image,
-                node_command(self.worker_id(order.name)),
-                name=self._container(order.name),
-                labels={
-                    **self._options.labels,
-                    CLUSTER: self._cluster,
-                    NODE: order.name,
-                    PROFILE: order.spec.profile,
-                },
-                environment={**self._options.environment, **node_environment(order)},
-                host_config=self._host,
-                **self._options.container,
-            )
-        except APIError as error:
-            if error.status_code != HTTPStatus.CONFLICT:
-                raise
-            rows = self._rows(api, order.name)
-            if not rows:  # the name is taken by a container that is not ours
-                raise
-            return rows
-        return [{"Id": made["Id"], "State": "created"}]
+            found = api.inspect_container(self._container(name))
+        except NotFound:
+            return False
+        return bool((found["Config"]["Labels"] or {}).get(CLUSTER) != self._cluster)
 
     # -- what it tells ---------------------------------------------------------------------
 

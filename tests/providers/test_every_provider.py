@@ -70,14 +70,19 @@ def test_a_node_launched_twice_is_one_node(cluster: ProvidedCluster) -> None:
 def test_processes_that_launch_a_node_at_the_same_instant_make_one(
     cluster: ProvidedCluster,
 ) -> None:
+    names = ["n1", "n2", "n3"]
+
     def launch() -> None:
-        cluster.another().launch(cluster.order("n1"))
+        provider = cluster.another()
+        for name in names:
+            provider.launch(cluster.order(name))
 
     all_at_once([launch] * 4)
 
-    assert [node.name for node in cluster.provider.list()] == ["n1"]
-    assert len(cluster.bed.things(cluster.id)) == 1
-    cluster.waits_until_registered("n1")
+    assert sorted(node.name for node in cluster.provider.list()) == names
+    assert len(cluster.bed.things(cluster.id)) == len(names)
+    for name in names:
+        cluster.waits_until_registered(name)
 
 
 def test_an_idle_node_that_is_stopped_takes_its_leave(cluster: ProvidedCluster) -> None:
@@ -135,7 +140,7 @@ def test_a_removed_node_is_gone_whatever_it_does(cluster: ProvidedCluster) -> No
     cluster.waits_until_unlisted("n1")
     assert len(cluster.bed.things(cluster.id)) == 1
     cluster.waits_until_offline("n1")
-    assert cluster.running(bug, run=2).node == cluster.provider.worker_id("n2")
+    assert cluster.running(bug, run=2).worker_id == cluster.provider.worker_id("n2")
     gate.touch()
     assert cluster.wait(bug).state is BugState.DONE
 

@@ -7,6 +7,7 @@ and its containers see the host's programs and this checkout, read-only.
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -81,9 +82,9 @@ class DockerDaemon:
         if self.process.poll() is not None:
             log = (self.folder / "log").read_text()
             raise AssertionError(f"dockerd ended with {self.process.returncode}\n{log[-2000:]}")
-        if not (self.folder / "s.sock").exists():  # the SDK would leave its own socket open
-            return False
         try:
+            with socket.socket(socket.AF_UNIX) as probe:  # the SDK would leave its own open
+                probe.connect(str(self.folder / "s.sock"))
             with self.client() as client:
                 return bool(client.ping())
         except (DockerException, OSError):
