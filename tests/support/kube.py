@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.support.docker_daemon import DockerDaemon
+from tests.support.docker_daemon import DockerDaemon, unmount_below
 from tests.support.processes import freeze
 from tests.support.server import end_with_parent, free_port
 from tests.support.waiting import wait_until
@@ -290,20 +290,12 @@ class Kube:
         for name, value in self.kernel.items():
             if _sysctl(name).read_text() != value:
                 _sysctl(name).write_text(value)
-        _unmount_below(self.folder)
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _sysctl(name: str) -> Path:
     return Path("/proc/sys", name)
-
-
-def _unmount_below(folder: Path) -> None:
-    """What pods had mounted, the deepest first."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for point in sorted(mounts, key=len, reverse=True):
-        if point.startswith(f"{folder}/"):
-            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
 def start_kube(folder: Path, docker: DockerDaemon) -> Kube:
