@@ -96,9 +96,17 @@ class DockerProvider:
         deadline = Deadline()
         with self._asked(f"start node {order.name}", deadline) as api:
             rows = self._rows(api, order.name) or self._made(api, order, deadline)
-            for row in rows:
-                if row["State"] == "created":
-                    api.start(row["Id"])
+            while created := [row["Id"] for row in rows if row["State"] == "created"]:
+                try:
+                    for id_ in created:
+                        api.start(id_)
+                    return
+                except NotFound as error:
+                    # The daemon lists a container some time before it can be started.
+                    if deadline.is_near() or "No such container" not in str(error.explanation):
+                        raise
+                time.sleep(AGAIN_AFTER_S)
+                rows = self._rows(api, order.name)
 
     def stop(self, name: str) -> None:
         """Sends SIGTERM and renames the container. One that never ran is removed instead."""
