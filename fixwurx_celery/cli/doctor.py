@@ -47,9 +47,9 @@ PING_S: Final = 1.5
 def doctor(as_json: bool) -> int:
     """Says what is wrong with the cluster, and what to do.
 
-    Looks at the store, the broker, clocks, nodes, the health check, scaling, bugs that wait for what no node
-    has, at what must hold at every instant, and whether the event log tells of a time when it did
-    not. Changes nothing.
+    Looks at the store, the broker, clocks, nodes, the health check, scaling, bugs that wait for
+    what no node has, at what must hold at every instant, and whether the event log tells of a time
+    when it did not. Changes nothing.
 
     Exit status 0 when nothing fails (warnings are no failure), 4 when something does, 3 when the
     store cannot be reached.

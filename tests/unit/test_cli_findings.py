@@ -253,7 +253,7 @@ def decision(ago_s: float = 5, **told: Any) -> Decision:
     [
         (decision(), []),
         (decision(94), []),
-        (decision(96), ["the last decision was 1 min ago"]),
+        (decision(96), ["the last decision was 96 s ago"]),
         (None, ["no controller has decided anything yet"]),
         (decision(trouble="no daemon"), ["local is in trouble: no daemon"]),
         (
