@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,8 @@ from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.embedded.server import server_binary
 from fixwurx_celery.embedded.state_folder import StateFolder
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
-from fixwurx_celery.settings import Settings
+from fixwurx_celery.processes.child import last_lines
+from fixwurx_celery.settings import Settings, inherited_environment
 
 __all__ = ["EmbeddedCluster", "Trouble"]
 
@@ -31,7 +32,6 @@ DRAIN_S: Final = 1.0
 """Nodes end with their command: what still runs then goes back in line, for the next time."""
 STOP_DEADLINE_S: Final = 20.0
 STORE_DEADLINE_S: Final = 65.0
-LOG_LINES: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +94,6 @@ class EmbeddedCluster:
                 guardian.stdin.flush()
 
     def _plan(self) -> Mapping[str, Any]:
-        # Whatever the caller's shell says about Celery is about another Celery.
-        ours = {field.metadata["env"] for field in fields(Settings)}
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ours and not name.startswith("CELERY_")
-        }
         celery = [sys.executable, "-m", "celery", "-A"]
         worker = ["worker", "--loglevel", "INFO"]
         schedule = self.state.folder("beat") / "schedule"
@@ -130,7 +123,7 @@ class EmbeddedCluster:
             "password": self._password,
             "store_folder": str(self.state.folder("valkey")),
             "logs": str(self.logs),
-            "environment": {**inherited, **self._own().environment()},
+            "environment": {**inherited_environment(), **self._own().environment()},
             "workers": [*nodes, controller],
         }
 
@@ -236,14 +229,3 @@ class EmbeddedCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def last_lines(path: Path, most: int = LOG_LINES) -> list[str]:
-    """The last lines of a file that may be large, or not be there."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 8192))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return [line for line in text.splitlines() if line.strip()][-most:]

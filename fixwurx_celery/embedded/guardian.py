@@ -16,22 +16,22 @@ import os
 import selectors
 import shutil
 import signal
-import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.embedded.child import Child
-from fixwurx_celery.embedded.offspring import end_children, living_children
 from fixwurx_celery.embedded.server import answers, free_port, server_configuration
-from fixwurx_celery.worker.processes import (
+from fixwurx_celery.processes import (
     identity,
     inherit_orphans,
     is_alive,
 )
+from fixwurx_celery.processes.child import Child, buried
+from fixwurx_celery.processes.offspring import end_children, living_children
+from fixwurx_celery.processes.wakeup import Wakeup
 
 __all__ = ["main"]
 
@@ -43,7 +43,6 @@ STORE_GRACE_S: Final = 2.0
 """Together with what killing takes these stay below the 15 s in which all has to be gone."""
 QUICK_DEATH_S: Final = 10.0
 MOST_QUICK_DEATHS: Final = 5
-MOST_LOG_BYTES: Final = 32 * 2**20
 LOOK_AT_LOGS_S: Final = 20.0
 PREFIX: Final = "fw-"
 """Short, because tests open sockets below it, and the path of a socket holds 107 bytes."""
@@ -61,6 +60,7 @@ class Guardian:
     password: str
     folder: Path
     store_folder: Path
+    wakeup: Wakeup
     store_answers: bool = False
     store_tries: int = 0
     deadline: float = field(default_factory=lambda: time.monotonic() + STORE_DEADLINE_S)
@@ -70,26 +70,17 @@ class Guardian:
 
     def run(self) -> float:
         """Keeps everything running until told to stop; the grace time that the stop allows."""
-        wake_read, wake_write = socket.socketpair()
-        wake_read.setblocking(False)
-        wake_write.setblocking(False)
-        signal.set_wakeup_fd(wake_write.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        told_to_stop: list[int] = []
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, _: told_to_stop.append(number))
         self._start_store()
         with selectors.DefaultSelector() as selector:
             selector.register(0, selectors.EVENT_READ)
-            selector.register(wake_read, selectors.EVENT_READ)
-            while not told_to_stop:
+            selector.register(self.wakeup.fd, selectors.EVENT_READ)
+            while not self.wakeup.is_told_to_end:
                 ready = [key.fd for key, _ in selector.select(self._pause())]
-                if wake_read.fileno() in ready:
-                    with contextlib.suppress(BlockingIOError):
-                        wake_read.recv(4096)
+                if self.wakeup.fd in ready:
+                    self.wakeup.clear()
                 if 0 in ready:
                     return 0.0 if os.read(0, 64).startswith(b"now") else NODES_GRACE_S
-                for child, status in self._buried():
+                for child, status in buried(self._all()):
                     self._after_death(child, status)
                 self._start_due()
                 if self.store.process and not self.store_answers:
@@ -136,21 +127,6 @@ class Guardian:
             if child.start_at is not None and child.start_at <= now:
                 child.start()
 
-    def _buried(self) -> Iterator[tuple[Child, int]]:
-        """Reaps all that has died; those of ours, with the status in which each ended."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            for child in self._all():
-                if child.process is not None and child.process.pid == pid:
-                    child.process.returncode = os.waitstatus_to_exitcode(status)
-                    child.process = None
-                    yield child, os.waitstatus_to_exitcode(status)
-
     def _after_death(self, child: Child, status: int) -> None:
         """Settles when it starts again, if it does."""
         now = time.monotonic()
@@ -180,16 +156,13 @@ class Guardian:
             return
         self.logs_looked_at = now
         for child in self._all():
-            with contextlib.suppress(OSError):
-                if child.log.stat().st_size > MOST_LOG_BYTES:
-                    os.truncate(child.log, 0)
+            child.bound_log()
 
     # -- ending ----------------------------------------------------------------------------
 
     def stop(self, grace_s: float) -> None:
         """Ends everything, the store last, so that what the nodes still have to say is kept."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        self.wakeup.be_deaf()
         for worker in self.workers:
             worker.start_at = None
             worker.send(signal.SIGTERM)
@@ -209,7 +182,7 @@ class Guardian:
     def _wait(self, is_so: Callable[[], bool], most_s: float) -> None:
         deadline = time.monotonic() + most_s
         while True:
-            for _ in self._buried():
+            for _ in buried(self._all()):
                 pass
             if is_so() or time.monotonic() > deadline:
                 return
@@ -256,6 +229,7 @@ def main() -> None:
             password=plan["password"],
             folder=folder,
             store_folder=Path(plan["store_folder"]),
+            wakeup=Wakeup(),
         )
         guardian.stop(guardian.run())
     finally:
