@@ -16,5 +16,9 @@ def open_provider(settings: Settings, cluster: str) -> Provider | None:
     match settings.provider:
         case "none":
             return None
+        case "local":
+            from fixwurx_celery.providers.local import LocalProvider, supervisor_folder
+
+            return LocalProvider(supervisor_folder(settings, cluster))
         case other:
             raise ConfigurationError([f"FIXWURX_PROVIDER={other} is not built in ({cluster})"])
