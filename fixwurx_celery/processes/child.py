@@ -11,7 +11,7 @@ from typing import Final
 
 from fixwurx_celery.processes import die_with_parent
 
-__all__ = ["LOG_LINES", "Child", "buried", "last_lines"]
+__all__ = ["Child", "buried", "last_lines"]
 
 MOST_LOG_BYTES: Final = 32 * 2**20
 LOG_LINES: Final = 15

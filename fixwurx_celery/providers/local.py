@@ -9,20 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.domain.nodes import NodeSpec
-from fixwurx_celery.errors import ProviderError
+from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedState
+from fixwurx_celery.providers.launching import node_command, node_environment
+from fixwurx_celery.providers.options import read_options, unknown_names
 from fixwurx_celery.providers.supervisor import IDLE_S
 from fixwurx_celery.providers.supervisor_folder import SupervisorFolder
+from fixwurx_celery.providers.telling import log_tail, passwords_of
 from fixwurx_celery.settings import Settings, inherited_environment
 
 __all__ = ["LocalProvider", "supervisor_folder"]
 
 TIMEOUT_S: Final = 5.0
+SUPERVISOR: Final = "supervisor"
+OPTIONS: Final = (SUPERVISOR,)
 TRY_EVERY_S: Final = 0.05
 
 
@@ -43,11 +48,29 @@ class LocalProvider:
         timeout_s: float = TIMEOUT_S,
         idle_s: float = IDLE_S,
         is_supervised: bool = False,
+        secrets: Collection[str] = (),
     ) -> None:
+        """`secrets` are not told, should a node's log have them."""
         self.folder, self.timeout_s, self.idle_s = folder, timeout_s, idle_s
-        self.is_supervised = is_supervised
+        self.is_supervised, self.secrets = is_supervised, secrets
         self.hostname = socket.gethostname()
         self.scope = f"local:{self.hostname}"
+
+    @classmethod
+    def of(cls, settings: Settings, cluster: str) -> "LocalProvider":
+        """For the nodes of this cluster. Raises ConfigurationError for options that it has not.
+
+        With the option `supervisor`, a folder, somebody else keeps the supervisor running.
+        """
+        options = read_options(settings.provider_options)
+        problems = list(unknown_names(options, OPTIONS))
+        given = options.get(SUPERVISOR, "")
+        if not isinstance(given, str):
+            problems.append(f"option {SUPERVISOR}: {given!r} is no folder")
+        if problems:
+            raise ConfigurationError(problems)
+        folder = Path(given).expanduser() if given else supervisor_folder(settings, cluster)
+        return cls(folder, is_supervised=bool(given), secrets=passwords_of(settings))
 
     def worker_id(self, name: str) -> str:
         """See Provider."""
@@ -62,10 +85,14 @@ class LocalProvider:
                 spec=NodeSpec.of_profile(node["profile"]),
                 state=ProvidedState(node["state"]),
                 age_s=node["age_s"],
-                detail=node["detail"],
+                detail=self._detail(node["end"], node["tail"]),
             )
             for node in answer["nodes"]
         ]
+
+    def _detail(self, end: str, log: str) -> str:
+        tail = log_tail(log, self.secrets)
+        return f"{end}; the end of its log:\n{tail}" if end and tail else end or tail
 
     def launch(self, order: LaunchOrder) -> None:
         """See Provider. It starts in this process's current folder, for engines that lie there."""
@@ -78,14 +105,13 @@ class LocalProvider:
                 "name": order.name,
                 "profile": order.spec.profile,
                 "argv": [
-                    *(sys.executable, "-m", "celery", "-A", "fixwurx_celery"),
-                    *("worker", "--loglevel", "INFO", "-n", self.worker_id(order.name)),
+                    sys.executable,  # the installation that this process is of, whatever the PATH says
+                    "-m",
+                    *node_command(self.worker_id(order.name)),
                 ],
                 "environment": {
                     **inherited_environment(),
-                    **order.environment,
-                    "FIXWURX_TOTAL_AGENTS": str(order.spec.agents),
-                    "FIXWURX_CAPABILITIES": ",".join(sorted(order.spec.capabilities)),
+                    **node_environment(order),
                 },
                 "folder": folder,
             }

@@ -1,5 +1,6 @@
 """A node as its supervisor has it."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -7,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.processes.child import LOG_LINES, Child, last_lines
+from fixwurx_celery.processes.child import Child, last_lines
 from fixwurx_celery.providers.base import ProvidedState
 
 __all__ = ["SupervisedNode"]
 
-MOST_LINE: Final = 300
-"""Characters of a line of its log that are told."""
 LINES_OF_A_LIVING: Final = 3
-"""Of its log while it runs: whether it gets anywhere, and why not, is said there alone."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +27,8 @@ class SupervisedNode:
     is_told_to_stop: bool = False
     end: str = ""
     """How it ended; empty while it runs."""
+    tail: Sequence[str] = ()
+    """The last lines of its log, once it has ended."""
 
     @classmethod
     def launch(
@@ -69,25 +69,26 @@ class SupervisedNode:
         self.child.send(signal.SIGKILL)
 
     def bury(self, status: int) -> None:
-        """Its main process has ended."""
-        how = f"it ended with status {status}"
+        """Its main process has ended, with this status; negative for a signal."""
+        self.end = f"it ended with status {status}"
         if status < 0:
-            how = f"it was killed by {signal.Signals(-status).name}"
-        lines = self._last_words(LOG_LINES)
-        self.end = "\n".join([f"{how}; the end of its log:", *lines] if lines else [how])
+            self.end = f"it was killed by signal {-status}"
+            with contextlib.suppress(ValueError):  # one without a name
+                self.end = f"it was killed by {signal.Signals(-status).name}"
+        self.tail = last_lines(self.child.log)
 
     def as_dict(self) -> dict[str, Any]:
-        """For `list`."""
+        """For `list`. Whether one that runs gets anywhere, and why not, is in its log alone."""
         return {
             "name": self.child.name,
             "profile": self.profile,
             "state": str(self.state),
             "age_s": round(time.monotonic() - self.launched_at, 3),
-            "detail": self.end or "\n".join(self._last_words(LINES_OF_A_LIVING)),
+            "end": self.end,
+            "tail": "\n".join(
+                self.tail if self.end else last_lines(self.child.log, LINES_OF_A_LIVING)
+            ),
         }
-
-    def _last_words(self, most: int) -> list[str]:
-        return [line[:MOST_LINE] for line in last_lines(self.child.log, most)]
 
     def forget(self) -> None:
         """Removes its log."""

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from fixwurx_celery.domain.nodes import NodeSpec, WorkerState
-from fixwurx_celery.errors import ProviderError
+from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import LaunchOrder, ProvidedNode, ProvidedState, open_provider
 from fixwurx_celery.providers.local import LocalProvider, supervisor_folder
 from fixwurx_celery.settings import Settings
@@ -459,6 +459,23 @@ def test_each_cluster_has_a_folder_of_its_own_below_that_of_all_nodes(tmp_path: 
     assert one.folder.parent == tmp_path
     assert one.scope == f"local:{socket.gethostname()}"
     assert supervisor_folder(Settings(), "a").parent.name == f"fixwurx-{os.getuid()}"
+
+
+def test_a_supervisor_that_somebody_else_runs_is_named_by_an_option(tmp_path: Path) -> None:
+    options = tmp_path / "options.yaml"
+    settings = Settings(provider="local", provider_options=str(options))
+
+    options.write_text(f"supervisor: {tmp_path}/there\n")
+    provider = open_provider(settings, "a")
+    assert isinstance(provider, LocalProvider)
+    assert (provider.folder, provider.is_supervised) == (tmp_path / "there", True)
+
+    options.write_text("supervisors: 3\n")
+    with pytest.raises(ConfigurationError, match="no option supervisors; did you mean supervisor"):
+        open_provider(settings, "a")
+    options.write_text("supervisor: 3\n")
+    with pytest.raises(ConfigurationError, match="option supervisor: 3 is no folder"):
+        open_provider(settings, "a")
 
 
 def test_the_password_is_in_the_nodes_environment_and_nowhere_else(
