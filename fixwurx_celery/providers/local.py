@@ -105,7 +105,8 @@ class LocalProvider:
                 "name": order.name,
                 "profile": order.spec.profile,
                 "argv": [
-                    sys.executable,  # the installation that this process is of, whatever the PATH says
+                    # Of the installation that this process is of, whatever the PATH says.
+                    sys.executable,
                     "-m",
                     *node_command(self.worker_id(order.name)),
                 ],
