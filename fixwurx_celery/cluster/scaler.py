@@ -10,21 +10,21 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from fixwurx_celery.cluster.connection import Connection
 from fixwurx_celery.cluster.reconciliation import Step, StepKind, names_in_use, reconcile
 from fixwurx_celery.cluster.scaling_view import view_of
 from fixwurx_celery.domain.clocks import MAX_SECONDS
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
-from fixwurx_celery.domain.scaling import ClusterView, ScalingDecision, ScalingPolicy, decide
+from fixwurx_celery.domain.scaling import ScalingDecision, ScalingPolicy, decide
 from fixwurx_celery.errors import ConfigurationError, NodeUnknown, ProviderError
 from fixwurx_celery.providers import LaunchOrder, ProvidedNode, Provider, open_provider
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store.scaling_state import SCALE, Observation, ScalingState, TermOver
 
-__all__ = ["Scaler", "policy_of"]
+__all__ = ["Scaler", "pause_of", "policy_of"]
 
 KILL_AFTER_S: Final = 15.0
 """Beyond the grace time, a node that was told to end is killed so much later."""
@@ -48,6 +48,17 @@ def policy_of(settings: Settings) -> ScalingPolicy:
         max_workers=settings.max_workers,
         target=settings.scale_up_threshold,
         window_s=settings.scale_down_window_sec,
+    )
+
+
+def pause_of(seen: Observation, provider: str) -> str:
+    """Why nothing is asked of the provider now; empty where it is."""
+    if seen.pause_until_ms <= seen.now_ms:
+        return ""
+    for_s = (seen.pause_until_ms - seen.now_ms) / 1000
+    return (
+        f"{provider} failed {seen.failures} times in a row, and is asked again in {for_s:.0f} s; "
+        f"its last error: {seen.error}"
     )
 
 
@@ -88,18 +99,11 @@ class Scaler:
         self._connection.store.end_tick(SCALE, term)
         return decision
 
-    def plan(self) -> tuple[ScalingDecision, ClusterView]:
-        """What a tick would decide now, and on what. Nothing is done, and no provider asked."""
-        seen = self._observe()
-        scopes = {launch.scope for launch in seen.launches.values()}
-        view = view_of(seen, scope=next(iter(scopes), None), trouble=self._pause(seen))
-        return decide(view, self._policy), view
-
     # -- one tick --------------------------------------------------------------------------
 
     def _carry_out(self, term: int) -> ScalingDecision:
         seen = self._observe()
-        trouble = self._pause(seen)
+        trouble = pause_of(seen, self._settings.provider)
         provided: dict[str, ProvidedNode] = {}
         steps: list[Step] = []
         provider = None
@@ -145,7 +149,7 @@ class Scaler:
             told={
                 **decision.as_dict(),
                 "view": view.as_dict(),
-                "policy": _told(self._policy),
+                "policy": self._policy.as_dict(),
                 "interval_s": self._settings.scaling_interval_sec,
                 "provider": self._settings.provider,
                 "trouble": trouble or failed,
@@ -160,15 +164,6 @@ class Scaler:
     def _observe(self) -> Observation:
         new_id = f"{self._settings.namespace}-{uuid.uuid4().hex[:10]}"
         return self._state.observe(self._policy.window_s, new_id)
-
-    def _pause(self, seen: Observation) -> str:
-        if seen.pause_until_ms <= seen.now_ms:
-            return ""
-        for_s = (seen.pause_until_ms - seen.now_ms) / 1000
-        return (
-            f"{self._settings.provider} failed {seen.failures} times in a row, and is asked again "
-            f"in {for_s:.0f} s; its last error: {seen.error}"
-        )
 
     def _open(self, cluster: str) -> Provider | None:
         if self._provider is None:
@@ -280,13 +275,3 @@ class Scaler:
     def _stop(self, term: int, node: str, name: str, reason: str, provider: Provider) -> None:
         self._state.move_launch(term, node, LaunchStage.STOPPING, reason)
         provider.stop(name)
-
-
-def _told(policy: ScalingPolicy) -> Mapping[str, Any]:
-    return {
-        "specs": [spec.profile for spec in policy.specs],
-        "min_workers": policy.min_workers,
-        "max_workers": policy.max_workers,
-        "target": policy.target,
-        "window_s": policy.window_s,
-    }

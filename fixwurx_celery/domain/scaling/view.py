@@ -190,6 +190,16 @@ class ScalingPolicy:
         if not 0 < self.target <= 1:
             raise ValueError(f"target {self.target} must lie above 0 and not above 1")
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self) | {"specs": [spec.profile for spec in self.specs]}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> "ScalingPolicy":
+        """The policy that `as_dict` wrote."""
+        specs = [NodeSpec.of_profile(profile) for profile in told["specs"]]
+        return cls(**{**told, "specs": specs})
+
 
 def counted(count: int, noun: str) -> str:
     """`1 node`, `2 nodes`."""

@@ -3,13 +3,13 @@ purpose     One consistent view of all that a scaling decision depends on.
 transition  none
 args
   window_ms int    for how long what was needed counts
-  cluster   text   the id of this cluster, if it has none yet
+  cluster   text   the id that this cluster gets, if it has none yet; empty: none
 replies
   OBSERVED  a JSON document: now_ms, cluster; nodes in service as [name, profile, state, free, bugs,
             since when it is idle, agents of each bug it holds]; waiting by class, how long its bugs
             run; launches; boots in ms, the newest first; provider; needed
 ]]
-redis.call('HSETNX', CONFIG, 'cluster', cluster)
+if cluster ~= '' then redis.call('HSETNX', CONFIG, 'cluster', cluster) end
 local launches = {}
 local flat = redis.call('HGETALL', LAUNCHES)
 for i = 1, #flat, 2 do launches[flat[i]] = cjson.decode(flat[i + 1]) end
@@ -38,7 +38,7 @@ flat = redis.call('HGETALL', PROVIDER)
 for i = 1, #flat, 2 do provider[flat[i]] = flat[i + 1] end
 local since = int(now_ms - tonumber(window_ms))
 return { 'OBSERVED', cjson.encode({
-  now_ms = now_ms, cluster = redis.call('HGET', CONFIG, 'cluster'), nodes = nodes,
+  now_ms = now_ms, cluster = redis.call('HGET', CONFIG, 'cluster') or '', nodes = nodes,
   waiting = waiting, runs = runs, launches = launches, boots = redis.call('LRANGE', BOOTS, 0, -1),
   provider = provider, needed = redis.call('ZRANGEBYSCORE', NEEDED, since, '+inf'),
 }) }
