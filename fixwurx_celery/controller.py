@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
@@ -20,10 +21,12 @@ from kombu.entity import Queue
 from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, doorbell, make_app
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.scaler import Scaler
-from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.cluster.state_file import StateFile
+from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check
+from fixwurx_celery.store.scaling_state import ScalingState
 
 __all__ = ["app", "controller_app"]
 
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 
 SWEEP = "fixwurx.sweep"
 SCALE = "fixwurx.scale"
+SYNC = "fixwurx.sync"
 SWEEP_AT_ONCE = 1000
 MOST_BETWEEN_SWEEPS_S = 1.0
 """So long at most is nobody heard when no node is left to sweep."""
@@ -44,7 +48,7 @@ def controller_app(settings: Settings) -> Celery:
     app = make_app(settings, "fixwurx_celery.controller")
     health_s = settings.health_check_interval_sec
     sweep_s = min(health_s, MOST_BETWEEN_SWEEPS_S, settings.heartbeat_timeout_sec / 4)
-    scale_s = settings.scaling_interval_sec
+    scale_s, sync_s = settings.scaling_interval_sec, settings.sync_interval_sec
     app.conf.update(
         task_queues=[Queue(CONTROL_QUEUE)],
         worker_concurrency=1,
@@ -53,6 +57,11 @@ def controller_app(settings: Settings) -> Celery:
         beat_schedule={
             # A tick that was not taken within its own period is worthless: the next one is due.
             "sweep": {"task": SWEEP, "schedule": sweep_s, "options": {"expires": sweep_s}},
+            **(
+                {"sync": {"task": SYNC, "schedule": sync_s, "options": {"expires": sync_s}}}
+                if settings.state_path
+                else {}
+            ),
             "scale": {"task": SCALE, "schedule": scale_s, "options": {"expires": scale_s}},
         },
     )
@@ -71,6 +80,16 @@ def controller_app(settings: Settings) -> Celery:
             if doorbells.forget(node):
                 store.forget_queue(node)
         doorbells.ring(health_check(store, holder, health_s) or [])
+
+    file = StateFile(Path(settings.state_path), ScalingState(store))
+
+    @app.task(name=SYNC, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+    def sync() -> None:
+        """Keeps the state of scaling in FIXWURX_STATE_PATH too."""
+        try:
+            file.sync()
+        except ConfigurationError as error:
+            log.error("the state of scaling is not kept: %s", error)
 
     scaling = OneAtATime(scale_once(settings))
 
@@ -106,10 +125,16 @@ def scale_once(settings: Settings) -> Callable[[], None]:
     def work() -> None:
         nonlocal scaler
         try:
-            scaler = scaler or Scaler(Connection(settings))
+            if scaler is None:
+                connection = Connection(settings)
+                if settings.state_path:  # before an empty store gets an id of its own
+                    StateFile(Path(settings.state_path), ScalingState(connection.store)).sync()
+                scaler = Scaler(connection)
             scaler.tick()
         except StoreUnavailable as error:
             log.warning("no scaling decision: %s", error)
+        except ConfigurationError as error:  # an unreadable file may know of nodes that run
+            log.error("no scaling decision: %s", error)
         except Exception:  # one tick must not end those to come
             log.exception("no scaling decision: unexpected trouble")
 

@@ -11,7 +11,7 @@ from fixwurx_celery.cli.table import Column, age, print_fields, print_json, prin
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec, WorkerNode, WorkerState
 from fixwurx_celery.store import Snapshot
 
-__all__ = ["NODE_COLUMNS", "node", "node_row"]
+__all__ = ["NODE_COLUMNS", "node", "node_row", "with_starting"]
 
 NODE_COLUMNS: Final = [
     Column(title="node", is_flexible=True),
@@ -45,15 +45,11 @@ def list_(as_json: bool) -> None:
     """
     with cluster() as connection:
         snapshot = connection.store.snapshot()
-    nodes = sorted(with_starting(snapshot), key=lambda node: node.worker_id)
-    stages = {node: one.stage.lower() for node, one in snapshot.launches.items()}
+    nodes = with_starting(snapshot)
     if as_json:
-        print_json([{**node.as_dict(), "stage": stages.get(node.worker_id, "")} for node in nodes])
+        print_json([{**one.as_dict(), "stage": stage_of(one.worker_id, snapshot)} for one in nodes])
         return
-    print_table(
-        NODE_COLUMNS,
-        [node_row(node, snapshot.now_ms, stages.get(node.worker_id, "")) for node in nodes],
-    )
+    print_table(NODE_COLUMNS, [node_row(one, snapshot) for one in nodes])
     if not snapshot.live:
         click.echo(
             "no node is in service; start one with `celery -A fixwurx_celery worker -n node1@%h`",
@@ -141,7 +137,7 @@ def resume(worker_id: str, as_json: bool) -> None:
 
 
 def with_starting(snapshot: Snapshot) -> list[WorkerNode]:
-    """The nodes, and those that a controller has launched and that have not registered."""
+    """The nodes by name, with those that were launched and have not registered."""
     known = {node.worker_id: node for node in snapshot.nodes}
     for launch in snapshot.launches.values():
         found = known.get(launch.node)
@@ -157,20 +153,26 @@ def with_starting(snapshot: Snapshot) -> list[WorkerNode]:
                 capabilities=spec.capabilities,
                 last_heartbeat=launch.at_ms / 1000,
             )
-    return list(known.values())
+    return sorted(known.values(), key=lambda node: node.worker_id)
 
 
-def node_row(node: WorkerNode, now_ms: int, stage: str = "") -> tuple[object, ...]:
+def stage_of(worker_id: str, snapshot: Snapshot) -> str:
+    """How far a node is that a controller launched; empty for others."""
+    launch = snapshot.launches.get(worker_id)
+    return launch.stage.lower() if launch else ""
+
+
+def node_row(node: WorkerNode, snapshot: Snapshot) -> tuple[object, ...]:
     """A node as a row of NODE_COLUMNS."""
     return (
         node.worker_id,
         node.state,
-        stage,
+        stage_of(node.worker_id, snapshot),
         node.free_agents,
         node.total_agents,
         len(node.bugs),
         f"{node.health:.2f}",
         f"{node.response_time_ms:.0f} ms",
-        age(now_ms - node.last_heartbeat * 1000),
+        age(snapshot.now_ms - node.last_heartbeat * 1000),
         ",".join(sorted(node.capabilities)),
     )

@@ -155,6 +155,27 @@ class ScalingState:
             window_ms=int(window_s * 1000),
         )  # fmt: skip
 
+    def restore_scaling(self, kept: Mapping[str, Any]) -> bool:
+        """Gives an empty store what `kept_state` read of another; False when it has its own."""
+        reply = self._store.call("restore_scaling", state=json.dumps(kept))
+        return str(reply[0]) == "RESTORED"
+
+    def kept_state(self) -> dict[str, Any]:
+        """What controllers know and could not learn again: for a file, as JSON types. Empty where
+        no controller has been."""
+        names = ("config", "launches", "durations", "provider")
+        with self._store.reaching():
+            pipe = self._store.client.pipeline()
+            for name in names:
+                pipe.hgetall(self._store.prefix + name)
+            pipe.lrange(self._store.prefix + "boots", 0, -1)
+            pipe.zrange(self._store.prefix + "needed", 0, -1, withscores=True)
+            *hashes, boots, needed = pipe.execute()
+        if not hashes[0].get("cluster"):
+            return {}
+        flat = [one for member, score in needed for one in (member, int(score))]
+        return {**dict(zip(names, hashes, strict=True)), "boots": boots, "needed": flat}
+
     def _under(self, term: int, script: str, **given: Any) -> str:
         status = str(self._store.call(script, term=term, **given)[0])
         if status == "STALE":

@@ -399,6 +399,17 @@ def _(store: ReplayingStore, clock: Clock) -> None:
     decided(*scaling(store))
 
 
+@answers("restore_scaling", "KNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    ScalingState(store).observe(60, "c")
+    assert not ScalingState(store).restore_scaling({"config": {"cluster": "another"}})
+
+
+@answers("restore_scaling", "RESTORED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    assert ScalingState(store).restore_scaling({"config": {"cluster": "c"}, "boots": [1]})
+
+
 LATE: dict[str, Callable[[ScalingState, int], object]] = {
     "plan_launch": planned,
     "adopt_launch": adopted,
