@@ -7,7 +7,8 @@ args
 replies
   OBSERVED  a JSON document: now_ms, cluster; nodes in service as [name, profile, state, free, bugs,
             since when it is idle, agents of each bug it holds]; waiting by class, how long its bugs
-            run; launches; boots in ms, the newest first; provider; needed
+            run; launches; boots in ms, the newest first; provider; needed; gone: names of nodes
+            that went, those that went last
 ]]
 if cluster ~= '' then redis.call('HSETNX', CONFIG, 'cluster', cluster) end
 local launches = {}
@@ -41,4 +42,5 @@ return { 'OBSERVED', cjson.encode({
   now_ms = now_ms, cluster = redis.call('HGET', CONFIG, 'cluster') or '', nodes = nodes,
   waiting = waiting, runs = runs, launches = launches, boots = redis.call('LRANGE', BOOTS, 0, -1),
   provider = provider, needed = redis.call('ZRANGEBYSCORE', NEEDED, since, '+inf'),
+  gone = redis.call('ZREVRANGE', GONE, 0, 999),
 }) }
