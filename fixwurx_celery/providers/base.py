@@ -59,8 +59,9 @@ class Provider(Protocol):
     name: str
     """As FIXWURX_PROVIDER names it."""
 
-    scope: str
-    """What its list covers, for example a host. A launch of another scope is not its own."""
+    @property
+    def scope(self) -> str:
+        """What its list covers, for example a host. A launch of another scope is not its own."""
 
     def worker_id(self, name: str) -> str:
         """The Celery node name under which the node of this name registers."""
