@@ -130,8 +130,8 @@ class Scaler:
                 self._state.fail_provider(term, trouble)
         if steps:
             seen = self._observe()
-        scope = provider.scope if provider else None
-        view = view_of(seen, scope=None if trouble else scope, trouble=trouble)
+        scope = provider.scope if provider and not trouble else None
+        view = view_of(seen, scope=scope, trouble=trouble)
         decision = decide(view, self._policy)
         failed = ""
         if provider is not None and not trouble:

@@ -258,6 +258,17 @@ def test_a_provider_that_always_fails_is_reported_and_not_hammered(call: str, be
     assert bool(bench.provider.nodes) == (call == "launch")
 
 
+def test_a_provider_that_is_away_and_never_said_its_scope_is_a_trouble_like_others(
+    bench: Bench,
+) -> None:
+    bench.provider.fails = {"list", "scope"}
+
+    bench.tick()
+
+    (decision,) = bench.state.decisions(1)
+    assert decision.told["trouble"] == "list was refused"
+
+
 def test_a_node_that_never_registers_is_removed_and_counts_as_a_failure(bench: Bench) -> None:
     bench.store.submit([bug("b")])
     bench.tick()
