@@ -495,8 +495,8 @@ def many(count: int, **more: Any) -> list[dict[str, Any]]:
 
 def launched(at: Desk) -> int:
     """A bug runs on a node that was added; the main process of that node."""
-    wait_until("a node was added", lambda: at.named("-n node2@"), within_s=30)
-    node = at.named("-n node2@")[0]
+    wait_until("a node was added", lambda: at.named("-n auto1@"), within_s=30)
+    node = at.named("-n auto1@")[0]
     wait_until("it runs a bug", lambda: len(in_session_of_engines(at, node.pid)), within_s=30)
     return node.pid
 
@@ -568,7 +568,7 @@ def test_up_adds_nodes_and_takes_them_away_when_they_have_nothing_to_do(at: Desk
     there = dict(line.split("=", 1) for line in exports)
 
     run = at.run("run", at.bugs(*many(6)), **there)
-    wait_until("the added node is gone", lambda: not at.named("-n node2@"), within_s=60)
+    wait_until("the added node is gone", lambda: not at.named("-n auto1@"), within_s=60)
     cluster.interrupt()
     ended = cluster.end()
 
