@@ -19,6 +19,10 @@ def open_provider(settings: Settings, cluster: str) -> Provider | None:
     match settings.provider:
         case "none":
             return None
+        case "local":
+            from fixwurx_celery.providers.local import LocalProvider
+
+            return LocalProvider.of(settings, cluster)
         case "docker":
             with _extra("docker"):
                 from fixwurx_celery.providers.docker import DockerProvider
