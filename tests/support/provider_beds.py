@@ -4,17 +4,23 @@ A bed shows its nodes this checkout, the tests' Python and the folder `shared`, 
 they have here, and reaches the tests' store at 127.0.0.1.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import yaml
 
+from fixwurx_celery.providers.local import supervisor_folder
+from fixwurx_celery.settings import Settings
 from tests.support.docker_daemon import SHOWN, DockerDaemon
 from tests.support.kube import Kube
+from tests.support.processes import freeze
 
-__all__ = ["Bed", "DockerBed", "KubernetesBed"]
+__all__ = ["Bed", "DockerBed", "KubernetesBed", "LocalBed"]
 
 
 class Bed(Protocol):
@@ -32,6 +38,59 @@ class Bed(Protocol):
 
     def things(self, cluster: str) -> list[str]:
         """What exists of that cluster's nodes, as seen from outside: a name for each."""
+
+
+class LocalBed:
+    """Processes of this host."""
+
+    name = "local"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shared = _made(folder / "shared")
+
+    def settings(self, **options: Any) -> dict[str, Any]:
+        return {
+            "provider": self.name,
+            "provider_options": _written(self.folder, options),
+            "work_dir": str(self.folder / "work"),
+        }
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        frozen = [process.pid for process in self._supervisors()]
+        assert frozen, "no supervisor runs that could be silent"
+        for pid in frozen:
+            freeze(pid)
+        try:
+            yield
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+
+    def things(self, cluster: str) -> list[str]:
+        folder = supervisor_folder(Settings(work_dir=str(self.folder / "work")), cluster)
+        return [
+            " ".join(node.cmdline())
+            for supervisor in self._supervisors(str(folder))
+            for node in supervisor.children()
+            if node.status() != psutil.STATUS_ZOMBIE and "worker" in node.cmdline()
+        ]
+
+    def end(self) -> None:
+        """No supervisor waits for another call."""
+        supervisors = self._supervisors()
+        for process in supervisors:
+            process.kill()
+        psutil.wait_procs(supervisors, timeout=10)
+
+    def _supervisors(self, folder: str = "") -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            line = " ".join(process.info["cmdline"] or ())
+            if "providers.supervisor" in line and (folder or str(self.folder)) in line:
+                found.append(process)
+        return found
 
 
 class DockerBed:
