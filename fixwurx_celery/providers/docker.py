@@ -12,6 +12,7 @@ import builtins
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,7 +28,7 @@ from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedSta
 from fixwurx_celery.providers.deadline import TIMEOUT_S, Deadline
 from fixwurx_celery.providers.docker_options import DockerOptions
 from fixwurx_celery.providers.launching import node_command, node_environment
-from fixwurx_celery.providers.options import read_options
+from fixwurx_celery.providers.options import read_options, split_kinds
 from fixwurx_celery.providers.telling import age_s, log_tail, passwords_of, server_time
 from fixwurx_celery.settings import Settings
 
@@ -65,8 +66,9 @@ class DockerProvider:
 
     def __init__(self, settings: Settings, cluster: str) -> None:
         self._cluster, self._image = cluster, settings.node_image
-        self._options = DockerOptions.of(read_options(settings.provider_options))
-        self._host = _host_config(self._options.host)
+        usual, kinds = split_kinds(read_options(settings.provider_options), settings.launchable)
+        self._usual = _Recipe.of(usual)
+        self._kinds = {spec: _Recipe.of({**usual, **given}) for spec, given in kinds.items()}
         self._secrets = passwords_of(settings)
         self._api: Any = None
         self._scope = self._date = ""
@@ -183,6 +185,8 @@ class DockerProvider:
     def _made(self, api: Any, order: LaunchOrder, deadline: Deadline) -> builtins.list[Row]:
         """The order's container, by this call or by another process's at the same instant: the
         daemon gives the name away some time before it lists the container."""
+        recipe = self._kinds.get(order.spec, self._usual)
+        options = recipe.options
         while True:
             try:
                 made = api.create_container(
@@ -190,14 +194,14 @@ class DockerProvider:
                     node_command(self.worker_id(order.name)),
                     name=self._container(order.name),
                     labels={
-                        **self._options.labels,
+                        **options.labels,
                         CLUSTER: self._cluster,
                         NODE: order.name,
                         PROFILE: order.spec.profile,
                     },
-                    environment={**self._options.environment, **node_environment(order)},
-                    host_config=self._host,
-                    **self._options.container,
+                    environment={**options.environment, **node_environment(order)},
+                    host_config=recipe.host,
+                    **options.container,
                 )
             except APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:
@@ -248,6 +252,20 @@ class DockerProvider:
         except APIError:  # some log drivers cannot be read
             return detail
         return f"{detail}\n{log_tail(log, self._secrets)}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What containers of one kind are made with."""
+
+    options: DockerOptions
+    host: Any
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "_Recipe":
+        """Raises ConfigurationError."""
+        options = DockerOptions.of(given)
+        return cls(options, _host_config(options.host))
 
 
 class _Hurried:

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import ProvidedState
 from tests.providers.conftest import MakeCluster
@@ -188,6 +189,26 @@ def test_options_reach_the_container(
     host = attrs["HostConfig"]
     assert (host["Memory"], host["PidsLimit"], host["ReadonlyRootfs"]) == (512 << 20, 200, True)
     assert host["LogConfig"]["Config"] == {"max-size": "1m"}
+
+
+def test_a_kind_of_node_gets_options_of_its_own(
+    docker_bed: DockerBed, make_cluster: MakeCluster, client: Any
+) -> None:
+    large = NodeSpec(agents=4, capabilities=frozenset({"large"}))
+    cluster = make_cluster(
+        docker_bed,
+        {"node_specs": (SPEC, large)},
+        mem_limit="256m",
+        kinds={str(large): {"mem_limit": "512m"}},
+    )
+
+    cluster.provider.launch(cluster.order("n1"))
+    cluster.provider.launch(cluster.order("n2", large))
+
+    memory = [
+        container(client, cluster, name).attrs["HostConfig"]["Memory"] for name in ("n1", "n2")
+    ]
+    assert memory == [256 << 20, 512 << 20]
 
 
 @pytest.mark.parametrize(
