@@ -94,16 +94,12 @@ class Requests:
 
 def spec_fields() -> set[str]:
     """Of a Pod's spec, as YAML has them."""
-    return _fields_of(client.V1PodSpec)
+    return set(client.V1PodSpec.attribute_map.values())
 
 
 def container_fields() -> set[str]:
     """Of a container, as YAML has them."""
-    return _fields_of(client.V1Container)
-
-
-def _fields_of(model: Any) -> set[str]:
-    return {described.alias or name for name, described in model.model_fields.items()}
+    return set(client.V1Container.attribute_map.values())
 
 
 def _plainly(error: ApiException) -> str:

@@ -109,6 +109,14 @@ def test_all_problems_of_kubernetes_are_told_at_once_each_with_the_way_out() -> 
     ]
 
 
+def test_fields_of_pods_are_known_by_the_names_that_yaml_has() -> None:
+    pytest.importorskip("kubernetes")
+    from fixwurx_celery.providers.kubernetes_api import container_fields, spec_fields
+
+    assert {"hostNetwork", "nodeSelector", "containers"} <= spec_fields()
+    assert {"volumeMounts", "imagePullPolicy", "args"} <= container_fields()
+
+
 # -- kinds of nodes ----------------------------------------------------------------------------
 
 USUAL = NodeSpec(agents=9, capabilities=frozenset({"python"}))
