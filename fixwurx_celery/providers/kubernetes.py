@@ -47,11 +47,11 @@ KILL_GRACE_S: Final = 1
 """With 0 the API forgets the pod at once, and its host ends it when it comes round to it, with the
 whole grace time. With 1 it is killed, and then forgotten."""
 
-LOOK_EVERY_S: Final = 0.2
-"""A pod that was told to end at once does so within 2 or 3 s."""
+SILENT_AFTER = timedelta(seconds=6)
+"""How long after its grace time a pod may still be listed before it is forgotten. A host that is
+there has killed it by then, 2 s after it was told, but an old one may take 10 s more to say so."""
 
-SILENT_AFTER = timedelta(seconds=20)
-"""How long after its grace time a pod may still be there before its host is taken for dead."""
+LOOK_EVERY_S: Final = 0.2
 
 
 class KubernetesProvider:
@@ -117,25 +117,29 @@ class KubernetesProvider:
         at."""
         with self._api.asked(f"stop node {name}") as request:
             for pod in self._found(request, name):
-                has_ended = pod["status"].get("phase") in ("Succeeded", "Failed")
-                if not has_ended and not pod["metadata"].get("deletionTimestamp"):
+                if not _is_dead(pod) and not pod["metadata"].get("deletionTimestamp"):
                     self._delete(request, pod)
 
     def remove(self, name: str) -> None:
         """Has the pod killed, and waits until it is gone; one whose host is silent is forgotten
-        when this is called again. The Secret stays: it is all nodes'."""
+        then. The Secret stays: it is all nodes'."""
         with self._api.asked(f"remove node {name}") as request:
-            for pod in self._found(request, name):
-                is_silent = _is_overdue(pod, request.server_time)
-                self._delete(request, pod, grace_s=0 if is_silent else KILL_GRACE_S)
-            while self._found(request, name):
+            is_told = False
+            while pods := self._found(request, name):
+                living = [pod for pod in pods if not _is_dead(pod)]
+                for pod in pods:
+                    if pod not in living or _is_overdue(pod, request.server_time):
+                        self._delete(request, pod, grace_s=0)
+                    elif not is_told:
+                        self._delete(request, pod, grace_s=KILL_GRACE_S)
+                is_told = True
                 if request.deadline.left_s() < LOOK_EVERY_S:
                     raise ProviderError(
                         f"cannot remove node {name}: its pod {pod_name(self._cluster, name)} was "
-                        "told to end at once, and is still there; when its host stays silent, the "
-                        "pod is forgotten at the next attempt"
+                        "deleted and is still there; see its finalizers"
                     )
-                time.sleep(LOOK_EVERY_S)
+                if living:
+                    time.sleep(LOOK_EVERY_S)
 
     def close(self) -> None:
         """Drops the connections."""
@@ -213,6 +217,11 @@ class KubernetesProvider:
         except ApiException as error:
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
+
+
+def _is_dead(pod: Pod) -> bool:
+    """Whether its host has said that no container of it runs any more."""
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def _is_overdue(pod: Pod, now: datetime) -> bool:
