@@ -111,7 +111,7 @@ def _plainly(error: ApiException) -> str:
     match error.status:
         case HTTPStatus.UNAUTHORIZED:
             return f"the Kubernetes API does not know us: renew the token or kubeconfig ({said})"
-        case HTTPStatus.FORBIDDEN:
+        case HTTPStatus.FORBIDDEN if " cannot " in said:  # else a quota, or a policy for pods
             return (
                 f"the Kubernetes API forbids it: {said}; docker/kubernetes/rbac.yaml has the "
                 "role that is needed"

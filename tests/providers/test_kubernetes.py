@@ -185,14 +185,30 @@ def test_an_owner_that_is_not_there_is_refused_before_anything_is_made(
     assert not kubernetes_bed.kube.has(of(kubernetes_bed, "secrets", f"fixwurx-{cluster.id}"))
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (
+            {"dnsPolicy": "Whatever"},
+            'Unsupported value: "Whatever"',
+        ),
+        (
+            {"priorityClassName": "none-such"},
+            "no PriorityClass with name none-such was found",
+        ),
+    ],
+)
 def test_a_template_that_the_server_refuses_is_told_in_its_words(
-    kubernetes_bed: KubernetesBed, make_cluster: MakeCluster
+    kubernetes_bed: KubernetesBed, make_cluster: MakeCluster, field: dict[str, str], said: str
 ) -> None:
-    template = kubernetes_bed.template(terminationGracePeriodSeconds=-5)
-    cluster = make_cluster(kubernetes_bed, template=template)
+    cluster = make_cluster(kubernetes_bed, template=kubernetes_bed.template(**field))
 
-    with pytest.raises(ProviderError, match=r"terminationGracePeriodSeconds"):
+    with pytest.raises(ProviderError) as refused:
         cluster.launch("n1")
+
+    assert said in str(refused.value)
+    assert "rbac.yaml" not in str(refused.value)
+    assert list(cluster.provider.list()) == []
 
 
 def test_an_unknown_field_of_the_template_is_refused_at_once(
@@ -255,7 +271,10 @@ def apply_rbac(kube: Kube, namespace: str, without: tuple[int, str] | None = Non
     text = RBAC.read_text().replace("namespace: fixwurx\n", f"namespace: {namespace}\n")
     for document in yaml.safe_load_all(text):
         if document["kind"] == "Role" and without:
-            document["rules"][without[0]]["verbs"].remove(without[1])
+            rule = document["rules"][without[0]]
+            rule["verbs"].remove(without[1])
+            if not rule["verbs"]:
+                document["rules"].remove(rule)
         kube.ask("POST", folders[document["kind"]], document)
     return kube.kubeconfig(kube.token_of(namespace, ACCOUNT), f"{namespace}.kubeconfig")
 
