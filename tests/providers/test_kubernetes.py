@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import ProvidedState, Provider
 from tests.providers.conftest import MakeCluster
@@ -245,6 +246,21 @@ def test_a_token_that_nobody_knows_is_told_with_the_way_out(
 
     with pytest.raises(ProviderError, match="does not know us: renew the token or kubeconfig"):
         provider.list()
+
+
+def test_a_pod_whose_host_is_silent_is_forgotten_and_ended_when_the_host_is_back(
+    kubernetes_bed: KubernetesBed, cluster: ProvidedCluster
+) -> None:
+    cluster.launch("n1")
+    cluster.waits_until_registered("n1")
+
+    with kubernetes_bed.kube.silent_host():
+        cluster.provider.remove("n1")
+
+        assert list(cluster.provider.list()) == []
+        assert cluster.registered("n1").state is WorkerState.READY  # type: ignore[union-attr]
+
+    cluster.waits_until_offline("n1")
 
 
 # -- the role that is shipped ------------------------------------------------------------------

@@ -46,6 +46,12 @@ KERNEL: Final = (
 )  # fmt: skip
 """What the kubelet sets on its host, and nobody sets back."""
 
+OUTSIDE: Final = tuple(
+    Path(path)
+    for path in ("/var/lib/dockershim", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
+)
+"""Where the kubelet writes, whatever folder it is given."""
+
 KUBELET: Final[Mapping[str, Any]] = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
@@ -105,6 +111,7 @@ class Kube:
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
     kernel: dict[str, str] = field(default_factory=dict)
+    outside: list[Path] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -163,6 +170,7 @@ class Kube:
 
     def _start_kubelet(self) -> None:
         self.kernel = {name: _sysctl(name).read_text() for name in KERNEL if _sysctl(name).exists()}
+        self.outside = [path for path in OUTSIDE if not path.exists()]
         self.docker.build(PAUSE, "COPY pause /pause", 'ENTRYPOINT ["/pause"]',
                           files=[self.programs["pause"]])  # fmt: skip
         config = self.folder / "kubelet.yaml"
@@ -196,6 +204,16 @@ class Kube:
     def silent(self) -> Iterator[None]:
         """The API server takes requests, and does not answer them."""
         pid = self.processes["kube-apiserver"].pid
+        freeze(pid)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def silent_host(self) -> Iterator[None]:
+        """The kubelet hears nothing and says nothing. What its pods run goes on."""
+        pid = self.processes["kubelet"].pid
         freeze(pid)
         try:
             yield
@@ -301,8 +319,9 @@ class Kube:
         for name, value in self.kernel.items():
             if _sysctl(name).read_text() != value:
                 _sysctl(name).write_text(value)
-        unmount_below(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, *self.outside):
+            unmount_below(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sysctl(name: str) -> Path:
