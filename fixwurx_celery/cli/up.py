@@ -101,8 +101,9 @@ def follow(cluster: "EmbeddedCluster", stops: list[int]) -> None:
             if not is_ready:
                 seen = connection.store.snapshot()
                 is_ready = len(seen.live) >= len(cluster.nodes)
-                if is_ready:
+                if len(seen.live) >= cluster.expected_nodes:
                     cluster.begin_scaling()
+                if is_ready:
                     nodes = counted(len(seen.live), "node")
                     click.echo(f"ready: {nodes} with {seen.total_agents} agents; Ctrl-C ends it")
                 elif not is_slow and time.monotonic() - began > SLOW_NODES_S:

@@ -74,6 +74,7 @@ class EmbeddedCluster:
         self._server = server_binary()
         self._guardian: subprocess.Popen[bytes] | None = None
         self._is_scaling = False
+        self._failed: set[str] = set()
         self._events = -1
         self._unread = b""
         self.logs = state.folder("logs")
@@ -177,10 +178,15 @@ class EmbeddedCluster:
                 )
         return self._settings
 
+    @property
+    def expected_nodes(self) -> int:
+        """How many nodes serve when all have come up: those that are always there and did not
+        fail for good."""
+        return len(self.nodes) - len(self._failed)
+
     def begin_scaling(self) -> None:
-        """The nodes that are always there serve, or never will: what is missing now is missing.
-        Harmless when repeated; before this no node is added, not in the place of one that boots.
-        """
+        """Has the controller begin, now that the expected nodes serve: sooner, it would have others
+        started in the place of those that boot. Harmless when repeated."""
         guardian = self._guardian
         if self.growth and not self._is_scaling and guardian and guardian.stdin:
             self._is_scaling = True
@@ -228,6 +234,8 @@ class EmbeddedCluster:
         *lines, self._unread = (self._unread + data).split(b"\n")
         events = [json.loads(line) for line in lines]
         for event in events:
+            if event["event"] == "failed" and event["name"].startswith("node"):
+                self._failed.add(event["name"])
             if event["event"] == "store_answers":
                 self._settings = replace(
                     self._own(),
