@@ -353,6 +353,7 @@ class Settings:
             "max_waiting": self.max_waiting,
             "max_classes": MAX_CLASSES,
             "largest_node": self.total_agents,
+            "launchable": [spec.profile for spec in self.launchable],
             "keep_finished_ms": int(self.keep_finished_sec * 1000),
             "forget_node_ms": FORGET_NODE_MS,
             "log_chunks": LOG_CHUNKS,

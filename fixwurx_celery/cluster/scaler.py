@@ -69,12 +69,13 @@ class Scaler:
         self,
         connection: Connection,
         *,
+        settings: Settings | None = None,
         provider_of: Callable[[Settings, str], Provider | None] = open_provider,
     ) -> None:
-        """Raises ValueError for bounds that exclude each other."""
-        self._connection, self._settings = connection, connection.settings
+        """`settings` are the connection's unless given."""
+        self._connection, self._settings = connection, settings or connection.settings
         self._state = ScalingState(connection.store)
-        self._policy = policy_of(connection.settings)
+        self._policy = policy_of(self._settings)
         self._provider_of = provider_of
         self._provider: Provider | None = None
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
