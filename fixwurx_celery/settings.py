@@ -101,7 +101,7 @@ class Settings:
     provider_options: str = setting(
         "",
         "FIXWURX_PROVIDER_OPTIONS",
-        "A YAML file with options of the provider's own (docs/scaling.md); empty: none.",
+        "A YAML file with options of the provider's own (docs/providers.md); empty: none.",
     )
     node_image: str = setting(
         "fixwurx-celery",

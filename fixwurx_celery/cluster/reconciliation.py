@@ -144,11 +144,9 @@ def _judge(
 
 
 def names_in_use(seen: Observation, provided: Iterable[ProvidedNode]) -> set[str]:
-    """What a new node may not be called, with what comes before the `@` of any node. One that went
-    may be started again at any moment by whoever keeps it running."""
+    """What a new node may not be called, with what comes before the `@` of any node."""
     return (
         {node.worker_id.partition("@")[0] for node in seen.nodes}
-        | {node.partition("@")[0] for node in seen.gone}
         | {launch.name for launch in seen.launches.values()}
         | {one.name for one in provided}
     )

@@ -130,8 +130,8 @@ class Scaler:
                 self._state.fail_provider(term, trouble)
         if steps:
             seen = self._observe()
-        scope = provider.scope if provider else None
-        view = view_of(seen, scope=None if trouble else scope, trouble=trouble)
+        scope = provider.scope if provider and not trouble else None
+        view = view_of(seen, scope=scope, trouble=trouble)
         decision = decide(view, self._policy)
         failed = ""
         if provider is not None and not trouble:
@@ -230,9 +230,11 @@ class Scaler:
             self._drain(term, node, name, decision.reason, provider)
         number = 0
         for spec in decision.launch:
-            while f"node{number}" in taken or not number:
+            # The lowest is used again: whoever shows nodes by name keeps few of those that went. The
+            # word keeps clear of nodes that others start.
+            while f"auto{number}" in taken or not number:
                 number += 1
-            name = f"node{number}"
+            name = f"auto{number}"
             taken.add(name)
             self._launch(term, name, spec, provider)
 

@@ -10,7 +10,7 @@ node that drains, so nobody may send it twice.
 
 import builtins
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -38,6 +38,7 @@ Row = Mapping[str, Any]
 CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
 STOPPING: Final = ".stopping"
 TAIL: Final = 20
+OLDEST: Final = docker.constants.MINIMUM_DOCKER_API_VERSION
 
 STATES: Final = {
     "created": ProvidedState.STARTING,
@@ -73,7 +74,7 @@ class DockerProvider:
         """The daemon's id, which it keeps over restarts."""
         if not self._scope:
             with self._asked("say who it is") as api:
-                self._scope = str(api.info()["ID"])
+                self._scope = f"docker:{api.info()['ID']}"
         return self._scope
 
     def worker_id(self, name: str) -> str:
@@ -148,7 +149,13 @@ class DockerProvider:
 
     def _connected(self, deadline: Deadline) -> Any:
         if self._api is None:
-            self._api = docker.APIClient(version="auto", timeout=TIMEOUT_S, **kwargs_from_env())
+            address = kwargs_from_env()
+            # The SDK's `version="auto"` asks in the constructor, and leaves its connection open
+            # when nobody answers.
+            probe = docker.APIClient(version=OLDEST, timeout=deadline.left_s(), **address)
+            with closing(probe):
+                version = probe.version(api_version=False)["ApiVersion"]
+            self._api = docker.APIClient(version=version, timeout=TIMEOUT_S, **address)
             self._api.hooks["response"].append(self._note_date)
         return _Hurried(self._api, deadline)
 

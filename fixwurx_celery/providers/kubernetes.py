@@ -11,6 +11,7 @@ All is in the API server: labels and annotations say whose a pod is, which node,
 import builtins
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from fixwurx_celery.providers.pods import (
     NODE,
     PodMaker,
     label_value,
+    pod_name,
     secret_name,
 )
 from fixwurx_celery.providers.telling import passwords_of, server_time
@@ -48,6 +50,9 @@ PAGE: Final = 500
 KILL_GRACE_S: Final = 1
 """With 0 the API forgets the pod at once, and its host ends it when it comes round to it, with the
 whole grace time. With 1 it is killed, and then forgotten."""
+
+LOOK_EVERY_S: Final = 0.2
+"""A pod that was told to end at once does so within 2 or 3 s."""
 
 SILENT_AFTER = timedelta(seconds=20)
 """How long after its grace time a pod may still be there before its host is taken for dead."""
@@ -84,9 +89,8 @@ class KubernetesProvider:
         """The namespace's id: unlike its name, no other server has it too."""
         if not self._scope:
             with self._asked("read the namespace") as request:
-                self._scope = request("GET", f"/api/v1/namespaces/{self._namespace}")["metadata"][
-                    "uid"
-                ]
+                namespace = request("GET", f"/api/v1/namespaces/{self._namespace}")
+            self._scope = f"kubernetes:{namespace['metadata']['uid']}"
         return self._scope
 
     def worker_id(self, name: str) -> str:
@@ -126,12 +130,20 @@ class KubernetesProvider:
                     self._delete(request, pod)
 
     def remove(self, name: str) -> None:
-        """Has the pod killed; it is listed until it is dead. One whose host is silent is only
-        forgotten. The Secret stays: it is all nodes'."""
+        """Has the pod killed, and waits until it is gone; one whose host is silent is forgotten
+        when this is called again. The Secret stays: it is all nodes'."""
         with self._asked(f"remove node {name}") as request:
             for pod in self._found(request, name):
                 is_silent = _is_overdue(pod, request.server_time)
                 self._delete(request, pod, grace_s=0 if is_silent else KILL_GRACE_S)
+            while self._found(request, name):
+                if request.deadline.left_s() < LOOK_EVERY_S:
+                    raise ProviderError(
+                        f"cannot remove node {name}: its pod {pod_name(self._cluster, name)} was "
+                        "told to end at once, and is still there; when its host stays silent, the "
+                        "pod is forgotten at the next attempt"
+                    )
+                time.sleep(LOOK_EVERY_S)
 
     def close(self) -> None:
         """Drops the connections."""
@@ -231,7 +243,7 @@ class _Requests:
     """Bare requests to the API server: a newer server's answers are as good as ours."""
 
     def __init__(self, api: Any, deadline: Deadline) -> None:
-        self._api, self._deadline = api, deadline
+        self._api, self.deadline = api, deadline
         self.server_time = server_time(None)
 
     def __call__(self, method: str, path: str, *, body: Any = None, **query: str) -> Any:
@@ -247,7 +259,7 @@ class _Requests:
                 body=body,
                 auth_settings=["BearerToken"],
             ),
-            _request_timeout=self._deadline.left_s(),
+            _request_timeout=self.deadline.left_s(),
         )
         data = answer.read()
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:

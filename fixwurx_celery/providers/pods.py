@@ -39,10 +39,8 @@ PREFIX: Final = "fixwurx-"
 DRAIN_MARGIN_S: Final = 30
 """What a node needs, after the time that it lets its bugs run, to give them back and leave."""
 
-SECRET_FIELDS: Final = frozenset({"redis_url", "broker_url", "artifacts"})
-PLAIN: Final = frozenset(f.metadata["env"] for f in fields(Settings) if f.name not in SECRET_FIELDS)
-"""Variables that a pod's spec may show. Whatever else an order has, an engine's token for
-example, goes through the Secret."""
+SETTINGS: Final = frozenset(f.metadata["env"] for f in fields(Settings))
+SENSITIVE = re.compile(r"PASSWORD|SECRET|TOKEN|KEY")
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     # A node runs other people's code, which must not find a way to the API.
@@ -115,7 +113,7 @@ class PodMaker:
                     # Not `command`: an image's entrypoint stays in force.
                     "args": [_literal(word) for word in node_command(worker_id)],
                     "env": [
-                        *(v for v in theirs.get("env", ()) if v["name"] not in names),
+                        *(v for v in theirs.get("env", ()) if v.get("name") not in names),
                         *environment,
                     ],
                 }
@@ -157,21 +155,26 @@ class PodMaker:
                 "ownerReferences": [dict(owner)] if owner else [],
             },
             "stringData": {
-                name: value for name, value in node_environment(order).items() if name not in PLAIN
+                name: value
+                for name, value in node_environment(order).items()
+                if _is_secret(name, value)
             },
         }
 
     def _environment(self, order: LaunchOrder) -> list[dict[str, Any]]:
         secret = secret_name(self.cluster)
         return [
-            {"name": name, "value": _literal(value)}
-            if name in PLAIN
-            else {
-                "name": name,
-                "valueFrom": {"secretKeyRef": {"name": secret, "key": name}},
-            }
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
+            if _is_secret(name, value)
+            else {"name": name, "value": _literal(value)}
             for name, value in sorted(node_environment(order).items())
         ]
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a pod's spec may not show it: an address may have a password, and what is none of
+    our settings may be anything, an engine's token for example."""
+    return name not in SETTINGS or "://" in value or bool(SENSITIVE.search(name))
 
 
 def _literal(text: str) -> str:

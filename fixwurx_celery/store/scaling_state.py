@@ -41,8 +41,7 @@ class ServingNode(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """The cluster at one instant. `waiting` counts bugs by class, `run_ms` is how long they run;
-    `boots_ms` has the newest first; `needed` is by profile, for each tick of the window;
-    `gone` are nodes that went a while ago, and may be about to come back."""
+    `boots_ms` has the newest first; `needed` is by profile, for each tick of the window."""
 
     now_ms: int
     cluster: str
@@ -55,7 +54,6 @@ class Observation:
     pause_until_ms: int
     error: str
     needed: Sequence[Mapping[str, int]]
-    gone: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +97,6 @@ class ScalingState:
             pause_until_ms=int(provider.get("pause_until_ms", 0)),
             error=provider.get("error", ""),
             needed=[json.loads(one.partition(":")[2]) for one in told["needed"] or ()],
-            gone=list(told["gone"] or ()),
         )
 
     def plan_launch(
