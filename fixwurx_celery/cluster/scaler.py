@@ -230,8 +230,8 @@ class Scaler:
             self._drain(term, node, name, decision.reason, provider)
         number = 0
         for spec in decision.launch:
-            # The lowest is used again: whoever shows nodes by name keeps few of those that went. The
-            # word keeps clear of nodes that others start.
+            # The lowest is used again: whoever shows nodes by name keeps few of those that went.
+            # The word keeps clear of nodes that others start.
             while f"auto{number}" in taken or not number:
                 number += 1
             name = f"auto{number}"

@@ -495,8 +495,8 @@ def many(count: int, **more: Any) -> list[dict[str, Any]]:
 
 def launched(at: Desk) -> int:
     """A bug runs on a node that was added; the main process of that node."""
-    wait_until("a node was added", lambda: at.named("-n node2@"), within_s=30)
-    node = at.named("-n node2@")[0]
+    wait_until("a node was added", lambda: at.named("-n auto1@"), within_s=30)
+    node = at.named("-n auto1@")[0]
     wait_until("it runs a bug", lambda: len(in_session_of_engines(at, node.pid)), within_s=30)
     return node.pid
 
@@ -518,7 +518,7 @@ def test_more_nodes_are_started_while_bugs_wait_and_all_end_with_the_run(at: Des
     assert "3 of 3 agents on 1 node at work, 5 bugs waiting for 15 agents: " in why
     assert "; 2 nodes to start (max_workers=3)" in why
     nodes = {line["node"].partition("@")[0] for line in at.results()}
-    assert nodes == {"node1", "node2", "node3"}
+    assert nodes == {"node1", "auto1", "auto2"}
     at.check_nothing_is_left()
 
 
@@ -568,7 +568,7 @@ def test_up_adds_nodes_and_takes_them_away_when_they_have_nothing_to_do(at: Desk
     there = dict(line.split("=", 1) for line in exports)
 
     run = at.run("run", at.bugs(*many(6)), **there)
-    wait_until("the added node is gone", lambda: not at.named("-n node2@"), within_s=60)
+    wait_until("the added node is gone", lambda: not at.named("-n auto1@"), within_s=60)
     cluster.interrupt()
     ended = cluster.end()
 

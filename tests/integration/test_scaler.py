@@ -114,17 +114,6 @@ def bench(settings: Settings, clock: Clock) -> Iterator[Bench]:
     made.connection.close()
 
 
-def test_a_node_that_went_keeps_its_name_for_whoever_starts_it_again(bench: Bench) -> None:
-    life = Life("auto1@elsewhere", "first")
-    bench.store.register(life.node, life.incarnation, "9|python", {})
-    bench.store.retire(life.node, life.incarnation)
-    bench.store.submit([bug("b")])
-
-    bench.tick()
-
-    assert list(bench.provider.nodes) == ["auto2"]
-
-
 def test_waiting_bugs_start_nodes_that_are_drained_and_stopped_when_nothing_needs_them(
     bench: Bench,
 ) -> None:

@@ -10,9 +10,10 @@ import pytest
 from tests.support.docker_daemon import DockerDaemon, NoDocker, start_docker
 from tests.support.kube import Kube, NoKube, start_kube
 from tests.support.provided_cluster import ProvidedCluster
-from tests.support.provider_beds import Bed, DockerBed, KubernetesBed
+from tests.support.provider_beds import Bed, DockerBed, KubernetesBed, LocalBed
 
 BEDS = [
+    "local",
     pytest.param("docker", marks=pytest.mark.docker),
     pytest.param("kubernetes", marks=pytest.mark.kubernetes),
 ]
@@ -25,6 +26,14 @@ def bed(request: pytest.FixtureRequest) -> Bed:
     """Each provider's in turn: the fixture of its name with `_bed` behind it."""
     found: Bed = request.getfixturevalue(f"{request.param}_bed")
     return found
+
+
+@pytest.fixture(scope="session")
+def local_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBed]:
+    """Processes."""
+    made = LocalBed(tmp_path_factory.mktemp("local"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

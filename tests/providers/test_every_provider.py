@@ -135,7 +135,7 @@ def test_a_removed_node_is_gone_whatever_it_does(cluster: ProvidedCluster) -> No
     cluster.waits_until_unlisted("n1")
     assert len(cluster.bed.things(cluster.id)) == 1
     cluster.waits_until_offline("n1")
-    assert cluster.running(bug, run=2).node == cluster.provider.worker_id("n2")
+    assert cluster.running(bug, run=2).worker_id == cluster.provider.worker_id("n2")
     gate.touch()
     assert cluster.wait(bug).state is BugState.DONE
 
@@ -208,7 +208,7 @@ def test_whoever_does_not_answer_is_an_error_in_time(
         "launch": lambda: provider.launch(cluster.order("n1")),
     }
 
-    with cluster.bed.silent():
+    with cluster.bed.silent(cluster.id):
         for what, call in calls.items():
             began = time.monotonic()
             with pytest.raises(ProviderError) as refused:
@@ -241,5 +241,5 @@ def test_a_client_that_dies_while_it_launches_leaves_only_what_is_listed(
         cluster.provider.remove(name)
         cluster.waits_until_unlisted(name)
 
-    assert len(names) >= 2, "no step was found at which to die"
+    assert names, "no step was found at which to die"
     assert [node.name for node in cluster.provider.list()] == [f"k{len(names)}"]

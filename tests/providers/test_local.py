@@ -140,7 +140,7 @@ def test_a_node_is_launched_works_and_is_stopped(host: Host, live: LiveCluster) 
     provider.stop("w1")
     assert host.node("w1").state in (ProvidedState.STOPPING, ProvidedState.ENDED)
     ended = host.waits_for("w1", ProvidedState.ENDED)
-    assert ended.detail.startswith("it ended with status 0; the end of its log:\n")
+    assert ended.detail.startswith("it ended with exit status 0; the end of its log:\n")
     live.waits_for(WorkerState.OFFLINE, worker_id)
 
     provider.remove("w1")
@@ -188,7 +188,7 @@ def test_a_node_that_ends_at_once_says_why(
 
     ended = host.waits_for("w1", ProvidedState.ENDED)
 
-    assert "it ended with status" in ended.detail.splitlines()[0]
+    assert "it ended with exit status" in ended.detail.splitlines()[0]
     assert said in ended.detail
 
 

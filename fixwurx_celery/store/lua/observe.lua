@@ -8,8 +8,7 @@ replies
   OBSERVED  a JSON document: now_ms, cluster; nodes in service as [name, profile, state, free, bugs,
             since when it is idle, agents of each bug it holds, if it was launched (their sum, if it
             is more than half full)]; waiting by class, how long its bugs run; boots in ms, the
-            newest first; provider; needed; gone: nodes that went, the last first. A second
-            document: launches by node
+            newest first; provider; needed. A second document: launches by node
 ]]
 if cluster ~= '' then redis.call('HSETNX', CONFIG, 'cluster', cluster) end
 local launched, launches = {}, {}
@@ -51,6 +50,5 @@ local told = cjson.encode({
   now_ms = now_ms, cluster = redis.call('HGET', CONFIG, 'cluster') or '', nodes = nodes,
   waiting = waiting, runs = runs, boots = redis.call('LRANGE', BOOTS, 0, -1), provider = provider,
   needed = redis.call('ZRANGEBYSCORE', NEEDED, since, '+inf'),
-  gone = redis.call('ZREVRANGE', GONE, 0, 999),
 })
 return { 'OBSERVED', told, '{' .. table.concat(launches, ',') .. '}' }
