@@ -57,9 +57,11 @@ class EmbeddedCluster:
         state: StateFolder,
         growth: Growth | None = None,
     ) -> None:
-        """Starts nothing yet. `nodes` are there as long as the cluster is; with `growth` the
-        controller adds others, and takes those away again. Raises NotBuilt, and ConfigurationError
-        for a broker without a store."""
+        """Starts nothing yet. `nodes` are there as long as the cluster is; with `growth`, without
+        which there must be some, the controller adds others and takes those away again.
+
+        Raises NotBuilt, and ConfigurationError for a broker without a store.
+        """
         if settings.broker_url:
             raise ConfigurationError(
                 [
@@ -156,7 +158,7 @@ class EmbeddedCluster:
         return replace(
             self._given,
             **scaling,
-            total_agents=max(node.agents for node in self.nodes),
+            total_agents=max(node.agents for node in self.nodes or scaling["node_specs"]),
             artifacts=self._given.artifacts or f"file://{self.state.folder('artifacts')}",
             drain_timeout_sec=DRAIN_S,
         )
