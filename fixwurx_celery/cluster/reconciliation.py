@@ -123,19 +123,19 @@ def _judge(
             yield StepKind.DRAIN, "it is to be scaled in"
         case LaunchStage.DRAINING if serving is not None and serving.bugs:
             pass  # what it runs may end
-        case LaunchStage.DRAINING if has_ended:
+        case LaunchStage.DRAINING if has_ended and serving is None:
             yield StepKind.REMOVE, ended
         case LaunchStage.DRAINING if found is None and serving is None:
             yield StepKind.FORGET, "its provider does not list it any more"
         case LaunchStage.DRAINING:
             yield StepKind.STOP, "it is drained, and runs nothing"
-        case LaunchStage.STOPPING if found is None:
+        case LaunchStage.STOPPING if found is None and serving is None:
             yield StepKind.FORGET, "it has been stopped"
-        case LaunchStage.STOPPING if has_ended:
+        case LaunchStage.STOPPING if has_ended and serving is None:
             yield StepKind.REMOVE, "it has been stopped"
         case LaunchStage.STOPPING if age_s > kill_after_s:
             yield StepKind.REMOVE, f"it did not end within {kill_after_s:g} s of being stopped"
-        case LaunchStage.STOPPING if found and found.state is not ProvidedState.STOPPING:
+        case LaunchStage.STOPPING if not found or found.state is not ProvidedState.STOPPING:
             yield StepKind.STOP, "it is to end"
         case _:
             pass
