@@ -110,8 +110,9 @@ def _judge(
         case LaunchStage.STARTING if age_s > boot_timeout_s:
             said = f": {found.detail}" if found and found.detail else ""
             yield StepKind.FAIL, f"it did not register within {boot_timeout_s:g} s{said}"
-        case LaunchStage.STARTING if found is None:
-            yield StepKind.LAUNCH, "it is not there yet"
+        case LaunchStage.STARTING if found is None or found.state is ProvidedState.STARTING:
+            # Who launched it may have died in between. A launch that comes again does no harm.
+            yield StepKind.LAUNCH, "it does not run yet"
         case LaunchStage.READY if has_ended and serving is None:
             quick = age_s < QUICK_END_S
             yield (StepKind.FAIL if quick else StepKind.REMOVE), ended

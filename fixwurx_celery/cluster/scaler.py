@@ -124,7 +124,6 @@ class Scaler:
                         kill_after_s=self._settings.drain_timeout_sec + KILL_AFTER_S,
                     )
                     for step in steps:
-                        log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
                         self._take(term, step, provider)
             except (ProviderError, ConfigurationError) as error:
                 trouble = str(error)
@@ -183,6 +182,8 @@ class Scaler:
     # -- doing it --------------------------------------------------------------------------
 
     def _take(self, term: int, step: Step, provider: Provider) -> None:
+        if step.kind is not StepKind.LAUNCH:
+            log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
         match step.kind:
             case StepKind.ADOPT if step.provided is not None:
                 self._state.adopt_launch(
