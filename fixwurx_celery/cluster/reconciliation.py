@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from fixwurx_celery.domain.nodes import LaunchStage
+from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
 from fixwurx_celery.providers import ProvidedNode, ProvidedState
 from fixwurx_celery.store.records import Launch
 from fixwurx_celery.store.scaling_state import Observation, ServingNode
@@ -40,13 +40,15 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to do, and why. `name` is the provider's for the node."""
+    """One thing to do, and why. `name` is the provider's for the node, `age_s` counts from when it
+    came to its stage, or from its launch where nobody remembers it."""
 
     kind: StepKind
     node: str
     name: str
+    spec: NodeSpec
     reason: str
-    provided: ProvidedNode | None = None
+    age_s: float
 
 
 def reconcile(
@@ -65,16 +67,18 @@ def reconcile(
         if launch.scope != scope:
             continue
         found = provided.get(node)
+        age_s = (seen.now_ms - launch.since_ms) / 1000
         for kind, reason in _judge(
             launch,
             found,
             serving.get(node),
-            age_s=(seen.now_ms - launch.since_ms) / 1000,
+            age_s=age_s,
             boot_timeout_s=boot_timeout_s,
             kill_after_s=kill_after_s,
         ):
+            spec = NodeSpec.of_profile(launch.profile)
             steps.append(
-                Step(kind=kind, node=node, name=launch.name, reason=reason, provided=found)
+                Step(kind=kind, node=node, name=launch.name, spec=spec, reason=reason, age_s=age_s)
             )
     for node, found in provided.items():
         if node not in seen.known:
@@ -84,8 +88,9 @@ def reconcile(
                     kind=StepKind.REMOVE if gone else StepKind.ADOPT,
                     node=node,
                     name=found.name,
+                    spec=found.spec,
                     reason="it ended, and nobody remembers it" if gone else "nobody remembers it",
-                    provided=found,
+                    age_s=found.age_s,
                 )
             )
     return steps
