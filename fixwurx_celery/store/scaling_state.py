@@ -120,6 +120,7 @@ class ScalingState:
                 (profile, int(free)): int(count)
                 for shelf, count in (told["supply"] or {}).items()
                 for profile, _, free in [shelf.rpartition(":")]
+                if count > 0
             },
             others=int(told["others"]),
             candidates=[ServingNode.of(one) for one in told["candidates"] or ()],
