@@ -1,6 +1,7 @@
 """Nodes as processes of this host: who starts them, who sees them, and what is left of them."""
 
 import contextlib
+import dataclasses
 import os
 import socket
 import subprocess
@@ -391,6 +392,54 @@ def test_one_that_somebody_else_keeps_running_is_not_started(host: Host) -> None
         provider.list()
 
     assert not host.processes()
+
+
+@contextlib.contextmanager
+def controller(settings: Settings, folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A controller with its beat. It is killed at the end, as by a power cut."""
+    with (folder / "controller.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "worker",
+             "-n", "controller@here", "-B", "--schedule", str(folder / "schedule")],
+            env={**os.environ, **settings.environment()},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_killed_leaves_its_nodes_to_the_next(
+    host: Host, live: LiveCluster
+) -> None:
+    settings = dataclasses.replace(
+        live.settings, provider="local", min_workers=1, max_workers=2,
+        scaling_interval_sec=1, scale_down_window_sec=2,
+    )  # fmt: skip
+    first, second = (host.provider.worker_id(name) for name in ("auto1", "auto2"))
+
+    with controller(settings, live.folder):
+        registers(live, first)
+    life = live.seen(first).incarnation
+
+    with controller(settings, live.folder):
+        bugs = [live.submit({"sleep_s": 5}, agents=3) for _ in range(2)]
+        registers(live, second)
+        assert live.seen(first).incarnation == life
+        records = [live.wait(bug_id) for bug_id in bugs]
+        wait_until(
+            "the one that nothing needs any more is gone",
+            lambda: len(live.store.snapshot().live) == 1,
+            within_s=PATIENCE_S,
+        )
+
+    assert {record.outcome["outcome"] for record in records} == {"FIXED"}
 
 
 # -- the folder ------------------------------------------------------------------------------
