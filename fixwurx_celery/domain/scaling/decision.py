@@ -4,7 +4,8 @@
 
 Demand is counted in agents: those at work, and those that waiting bugs will take. Up at once,
 nodes that still start counting as there. Down only by what the whole window did without, emptiest
-first, and never so far that the same demand would start a node again.
+first, and never so far that the same demand would start a node again; and while demand still falls
+not at all, unless most of the fleet stands idle: one step down in place of many.
 """
 
 from collections import Counter
@@ -154,10 +155,12 @@ def _why_out(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spare:
-    """The nodes that can go, of those that the window did without; and what limited it."""
+    """The nodes that can go, of those that the window did without; and what limited it. `awaited`
+    of them are left until demand has stopped falling."""
 
     kept: Sequence[Candidate]
     unneeded: int
+    awaited: int
     most_needed: int
     limits: tuple[str, ...]
 
@@ -187,6 +190,13 @@ def _spare(view: ClusterView, policy: ScalingPolicy, short: Shortage) -> _Spare:
         for profile in serving
     }
     spare = {profile: max(0, serving[profile] - peak[profile]) for profile in serving}
+    awaited = 0
+    for profile, most_needed in peak.items():
+        is_falling = short.needed[profile] < most_needed
+        most_used = policy.target * most_needed / serving[profile]
+        if is_falling and most_used >= policy.scale_down_threshold:
+            awaited += spare[profile]
+            spare[profile] = 0
     excess = view.nodes - len(view.draining) - policy.max_workers
     most = view.serving - policy.min_workers
     limits = (f"min_workers={policy.min_workers}",) if most < sum(spare.values()) else ()
@@ -204,7 +214,13 @@ def _spare(view: ClusterView, policy: ScalingPolicy, short: Shortage) -> _Spare:
         min(len(chosen), max(0, excess)),
         lambda some: shortage(_without(view, some), policy).nodes.total() <= enough,
     )
-    return _Spare(kept=kept, unneeded=len(chosen), most_needed=sum(peak.values()), limits=limits)
+    return _Spare(
+        kept=kept,
+        unneeded=len(chosen),
+        awaited=awaited,
+        most_needed=sum(peak.values()),
+        limits=limits,
+    )
 
 
 def _emptiest_first(one: Candidate) -> tuple[float, float, str]:
@@ -262,6 +278,8 @@ def _why_in(
         what = f"{which} to go"
     elif spare.unneeded:
         what = "nothing to do: one node fewer would be started again"
+    elif spare.awaited:
+        what = f"{counted(spare.awaited, 'node')} too many, left until demand stops falling"
     else:
         what = "nothing to do"
     return f"{there}: {needed}; {what}{_say_impossible(short)}"

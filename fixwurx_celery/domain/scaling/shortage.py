@@ -62,8 +62,9 @@ def shortage(view: ClusterView, policy: ScalingPolicy) -> Shortage:
         _place(demand, left, turns, room, load)
 
     agents = sum(spec.agents * count for spec, count in total.items())
-    missing = math.ceil(sum(load.values()) / policy.target - agents - 1e-6)
-    if missing > 0 and policy.specs:
+    at_work = sum(load.values())
+    missing = math.ceil(at_work / policy.target - agents - 1e-6)
+    if missing > 0 and at_work > policy.most_use * agents + 1e-6 and policy.specs:
         result.headroom = math.ceil(missing / policy.specs[0].agents)
         result.nodes[policy.specs[0]] += result.headroom
         total[policy.specs[0]] += result.headroom

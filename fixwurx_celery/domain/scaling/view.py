@@ -173,13 +173,15 @@ class ClusterView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingPolicy:
     """What the operator wants. `specs` are the kinds of nodes that can be launched, the usual one
-    first; `target` is the utilisation aimed at."""
+    first; `target` is the utilisation aimed at. While demand still falls, nodes are removed only
+    where even the window's highest demand used less than `scale_down_threshold` of their agents."""
 
     specs: Sequence[NodeSpec]
     min_workers: int = 1
     max_workers: int = 5
     target: float = 0.8
     window_s: float = 300.0
+    scale_down_threshold: float = 0.3
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_workers <= self.max_workers:
@@ -189,6 +191,16 @@ class ScalingPolicy:
             )
         if not 0 < self.target <= 1:
             raise ValueError(f"target {self.target} must lie above 0 and not above 1")
+        if not 0 <= self.scale_down_threshold < 1:
+            raise ValueError(
+                f"scale_down_threshold {self.scale_down_threshold} must lie within 0 and 1"
+            )
+
+    @property
+    def most_use(self) -> float:
+        """The utilisation above which nodes are added, up to the target: half of the headroom has
+        been used up by then. Were it the target itself, every single bug more would be a change."""
+        return (1 + self.target) / 2
 
 
 def counted(count: int, noun: str) -> str:
