@@ -3,27 +3,38 @@
     celery -A fixwurx_celery.controller worker -B
 
 It consumes the control queue alone, so its ticks never wait behind bugs. Any number of controllers
-and beats may run: each tick is claimed in the store, and one that comes late is dropped.
+and beats may run: each tick is claimed in the store, and one that comes late is dropped. Scaling
+may wait for its provider, so it has a thread of its own.
 """
 
 import logging
 import os
 import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu.entity import Queue
 
 from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, doorbell, make_app
+from fixwurx_celery.cluster import Connection
+from fixwurx_celery.cluster.scaler import Scaler
+from fixwurx_celery.cluster.state_file import StateFile
+from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check
+from fixwurx_celery.store.scaling_state import ScalingState
 
 __all__ = ["app", "controller_app"]
 
 log = logging.getLogger(__name__)
 
 SWEEP = "fixwurx.sweep"
+SCALE = "fixwurx.scale"
+SYNC = "fixwurx.sync"
 SWEEP_AT_ONCE = 1000
 MOST_BETWEEN_SWEEPS_S = 1.0
 """So long at most is nobody heard when no node is left to sweep."""
@@ -37,6 +48,7 @@ def controller_app(settings: Settings) -> Celery:
     app = make_app(settings, "fixwurx_celery.controller")
     health_s = settings.health_check_interval_sec
     sweep_s = min(health_s, MOST_BETWEEN_SWEEPS_S, settings.heartbeat_timeout_sec / 4)
+    scale_s, sync_s = settings.scaling_interval_sec, settings.sync_interval_sec
     app.conf.update(
         task_queues=[Queue(CONTROL_QUEUE)],
         worker_concurrency=1,
@@ -45,6 +57,12 @@ def controller_app(settings: Settings) -> Celery:
         beat_schedule={
             # A tick that was not taken within its own period is worthless: the next one is due.
             "sweep": {"task": SWEEP, "schedule": sweep_s, "options": {"expires": sweep_s}},
+            **(
+                {"sync": {"task": SYNC, "schedule": sync_s, "options": {"expires": sync_s}}}
+                if settings.state_path
+                else {}
+            ),
+            "scale": {"task": SCALE, "schedule": scale_s, "options": {"expires": scale_s}},
         },
     )
     holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -63,7 +81,64 @@ def controller_app(settings: Settings) -> Celery:
                 store.forget_queue(node)
         doorbells.ring(health_check(store, holder, health_s) or [])
 
+    file = StateFile(Path(settings.state_path), ScalingState(store))
+
+    @app.task(name=SYNC, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+    def sync() -> None:
+        """Keeps the state of scaling in FIXWURX_STATE_PATH too."""
+        try:
+            file.sync()
+        except ConfigurationError as error:
+            log.error("the state of scaling is not kept: %s", error)
+
+    scaling = OneAtATime(scale_once(settings))
+
+    @app.task(name=SCALE, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
+    def scale() -> None:
+        """Decides how many nodes there should be, and has the provider see to it."""
+        if not scaling.start():
+            log.warning("a scaling tick is left out: the one before still waits for the provider")
+
     return app
+
+
+class OneAtATime:
+    """Runs a function in a thread of its own, unless it still runs."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> bool:
+        """Whether it was started."""
+        if self._thread is not None and self._thread.is_alive():
+            return False
+        self._thread = threading.Thread(target=self._work, name="scaling", daemon=True)
+        self._thread.start()
+        return True
+
+
+def scale_once(settings: Settings) -> Callable[[], None]:
+    """A scaling tick that survives whatever happens in it: the next one begins anew."""
+    scaler: Scaler | None = None
+
+    def work() -> None:
+        nonlocal scaler
+        try:
+            if scaler is None:
+                connection = Connection(settings)
+                if settings.state_path:  # before an empty store gets an id of its own
+                    StateFile(Path(settings.state_path), ScalingState(connection.store)).sync()
+                scaler = Scaler(connection)
+            scaler.tick()
+        except StoreUnavailable as error:
+            log.warning("no scaling decision: %s", error)
+        except ConfigurationError as error:  # an unreadable file may know of nodes that run
+            log.error("no scaling decision: %s", error)
+        except Exception:  # one tick must not end those to come
+            log.exception("no scaling decision: unexpected trouble")
+
+    return work
 
 
 def __getattr__(name: str) -> Any:

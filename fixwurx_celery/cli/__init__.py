@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "submit": "fixwurx_celery.cli.submit:submit",
     "bug": "fixwurx_celery.cli.bug:bug",
     "node": "fixwurx_celery.cli.node:node",
+    "scale": "fixwurx_celery.cli.scale:scale",
     "strategy": "fixwurx_celery.cli.strategy:strategy",
     "watch": "fixwurx_celery.cli.watch:watch",
     "config": "fixwurx_celery.cli.config:config",

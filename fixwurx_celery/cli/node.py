@@ -8,13 +8,15 @@ from fixwurx_celery.cli.connection import cluster
 from fixwurx_celery.cli.names import known_node
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table
-from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
+from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec, WorkerNode, WorkerState
+from fixwurx_celery.store import Snapshot
 
-__all__ = ["NODE_COLUMNS", "node", "node_row"]
+__all__ = ["NODE_COLUMNS", "node", "node_row", "with_starting"]
 
 NODE_COLUMNS: Final = [
     Column(title="node", is_flexible=True),
     Column(title="state"),
+    Column(title="stage", is_optional=True),
     Column(title="free", is_right=True),
     Column(title="agents", is_right=True),
     Column(title="bugs", is_right=True, is_optional=True),
@@ -35,16 +37,19 @@ def node() -> None:
 def list_(as_json: bool) -> None:
     """Lists the nodes; one that has gone is shown as OFFLINE for an hour.
 
+    STAGE is that of a node which a controller launched: starting, ready, draining (it is being
+    scaled in, and can still be had back) or stopping.
+
     HEALTH is 0 to 1: at 0.5 or below a node is only probed with single bugs. RESPONSE is the time
     from assignment to start. SEEN is the time since the last heartbeat.
     """
     with cluster() as connection:
         snapshot = connection.store.snapshot()
-    nodes = sorted(snapshot.nodes, key=lambda node: node.worker_id)
+    nodes = with_starting(snapshot)
     if as_json:
-        print_json([node.as_dict() for node in nodes])
+        print_json([{**one.as_dict(), "stage": stage_of(one.worker_id, snapshot)} for one in nodes])
         return
-    print_table(NODE_COLUMNS, [node_row(node, snapshot.now_ms) for node in nodes])
+    print_table(NODE_COLUMNS, [node_row(one, snapshot) for one in nodes])
     if not snapshot.live:
         click.echo(
             "no node is in service; start one with `celery -A fixwurx_celery worker -n node1@%h`",
@@ -131,16 +136,43 @@ def resume(worker_id: str, as_json: bool) -> None:
         click.echo(f"{name} takes bugs again")
 
 
-def node_row(node: WorkerNode, now_ms: int) -> tuple[object, ...]:
+def with_starting(snapshot: Snapshot) -> list[WorkerNode]:
+    """The nodes by name, with those that were launched and have not registered."""
+    known = {node.worker_id: node for node in snapshot.nodes}
+    for launch in snapshot.launches.values():
+        found = known.get(launch.node)
+        if launch.stage is LaunchStage.STARTING and (
+            found is None or found.state is WorkerState.OFFLINE
+        ):
+            spec = NodeSpec.of_profile(launch.profile)
+            known[launch.node] = WorkerNode(
+                worker_id=launch.node,
+                state=WorkerState.STARTING,
+                total_agents=spec.agents,
+                free_agents=0,
+                capabilities=spec.capabilities,
+                last_heartbeat=launch.at_ms / 1000,
+            )
+    return sorted(known.values(), key=lambda node: node.worker_id)
+
+
+def stage_of(worker_id: str, snapshot: Snapshot) -> str:
+    """How far a node is that a controller launched; empty for others."""
+    launch = snapshot.launches.get(worker_id)
+    return launch.stage.lower() if launch else ""
+
+
+def node_row(node: WorkerNode, snapshot: Snapshot) -> tuple[object, ...]:
     """A node as a row of NODE_COLUMNS."""
     return (
         node.worker_id,
         node.state,
+        stage_of(node.worker_id, snapshot),
         node.free_agents,
         node.total_agents,
         len(node.bugs),
         f"{node.health:.2f}",
         f"{node.response_time_ms:.0f} ms",
-        age(now_ms - node.last_heartbeat * 1000),
+        age(snapshot.now_ms - node.last_heartbeat * 1000),
         ",".join(sorted(node.capabilities)),
     )

@@ -12,10 +12,11 @@ import click
 
 from fixwurx_celery.cli.connection import cluster, patiently
 from fixwurx_celery.cli.findings import bugs as counted
-from fixwurx_celery.cli.node import NODE_COLUMNS, node_row
+from fixwurx_celery.cli.node import NODE_COLUMNS, node_row, with_starting
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, drawn, terminal_size
 from fixwurx_celery.domain.bugs import BugState
+from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.store import BugRecord, ClusterStore, Snapshot
 from fixwurx_celery.store.records import Event
@@ -158,9 +159,9 @@ def frame(
         f"{counts['finished']} ended  {snapshot.strategy}",
         "",
     ]
-    nodes = sorted(snapshot.live, key=lambda node: node.worker_id)
+    nodes = [one for one in with_starting(snapshot) if one.state is not WorkerState.OFFLINE]
     parts = [
-        drawn(NODE_COLUMNS, [node_row(node, snapshot.now_ms) for node in nodes], columns)
+        drawn(NODE_COLUMNS, [node_row(node, snapshot) for node in nodes], columns)
         if nodes
         else ["no node is in service"],
         [line_told(line, snapshot.now_ms) for line in snapshot.lines],

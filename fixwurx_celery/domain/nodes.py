@@ -7,7 +7,7 @@ from typing import Any
 
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels, class_name
 
-__all__ = ["BalancingStrategy", "NodeSpec", "WorkerNode", "WorkerState"]
+__all__ = ["BalancingStrategy", "LaunchStage", "NodeSpec", "WorkerNode", "WorkerState"]
 
 
 class WorkerState(StrEnum):
@@ -19,6 +19,16 @@ class WorkerState(StrEnum):
     STOPPING = "STOPPING"
     OFFLINE = "OFFLINE"
     ERROR = "ERROR"
+
+
+class LaunchStage(StrEnum):
+    """How far a node is that a controller has launched. STARTING has not registered yet; DRAINING
+    and STOPPING are on their way out, the first can still be had back."""
+
+    STARTING = "STARTING"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    STOPPING = "STOPPING"
 
 
 class BalancingStrategy(StrEnum):

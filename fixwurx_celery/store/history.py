@@ -58,6 +58,8 @@ NODE_MOVES: Final[Mapping[str, tuple[frozenset[WorkerState | None], WorkerState 
 
 UNJUDGED: Final = frozenset(
     {"node_ejected", "node_readmitted", "node_kept", "strategy_set", "mended", "silence_forgiven"}
+    | {"launch_planned", "launch_adopted", "launch_moved", "launch_ended", "launch_failed"}
+    | {"scaled", "scaling_restored", "provider_failed"}
 )
 """Events that change no state."""
 

@@ -32,8 +32,9 @@ KEYS = (
         "CONFIG",
         "config",
         "hash",
-        "`strategy`: how nodes are chosen, once `strategy set` has said so. Its name is KEYS[1] of "
-        "every script and carries the hash tag that all keys share",
+        "`strategy`: how nodes are chosen, once `strategy set` has said so; `cluster`: the "
+        "cluster's id, for providers. Its name is KEYS[1] of every script and carries the hash tag "
+        "that all keys share",
         "stays",
     ),
     Key(
@@ -55,8 +56,9 @@ KEYS = (
         "hash",
         "the node's record: `state`, `incarnation`, `profile`, `free`, `bugs`, `used`, `shelf`, "
         "`kept_for`, `health` and `health_at`, `probe_at`, `response_s`, `heartbeat_ms`, "
-        "`registered_ms`, `drain_until_ms`, `deaf` (bugs given to it and not started since it last "
-        "started one), and what is only shown: `facts`, `load`",
+        "`registered_ms`, `idle_ms` (since when it holds no bug), `drain_until_ms`, `deaf` (bugs "
+        "given to it and not started since it last started one), and what is only shown: `facts`, "
+        "`load`",
         "an hour after the node went, by a sweep",
     ),
     Key(
@@ -226,6 +228,50 @@ KEYS = (
         "stats",
         "hash",
         "counters: `sequence`, `epoch`, `batch`, `runs`, and bugs ended by state",
+        "stays",
+    ),
+    Key(
+        "LAUNCHES",
+        "launches",
+        "hash",
+        "node → what the controllers know of a node that they launched (JSON): `name` and `scope` "
+        "at its provider, `profile`, `stage`, `term`, `at_ms`, `since_ms`",
+        "each when its provider does not list it any more",
+    ),
+    Key(
+        "BOOTS",
+        "boots",
+        "list",
+        "how long the last 20 launched nodes took to register, in ms, the newest first",
+        "stays",
+    ),
+    Key(
+        "DURATIONS",
+        "durations",
+        "hash",
+        "class → how long its bugs run, in ms: an exponential average",
+        "stays; all when there are more than 1 024 classes",
+    ),
+    Key(
+        "PROVIDER",
+        "provider",
+        "hash",
+        "the provider's troubles: `failures` in a row, the last `error` and when (`error_ms`), "
+        "until when nothing is asked of it (`pause_until_ms`), `failed_term`",
+        "stays",
+    ),
+    Key(
+        "NEEDED",
+        "needed",
+        "sorted set",
+        "nodes by profile (JSON) that each scaling tick of the window needed, by when",
+        "each when the window has passed, by a tick",
+    ),
+    Key(
+        "DECISIONS",
+        "decisions",
+        "stream",
+        "the scaling decisions: term, action, reason, and all their inputs; about the last 3 000",
         "stays",
     ),
     Key(

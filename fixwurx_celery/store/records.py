@@ -7,12 +7,18 @@ from typing import Any, Final
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
 from fixwurx_celery.domain.clocks import BugClock, clock_of
-from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+from fixwurx_celery.domain.nodes import (
+    BalancingStrategy,
+    LaunchStage,
+    WorkerNode,
+    WorkerState,
+)
 
 __all__ = [
     "Beat",
     "BugRecord",
     "Event",
+    "Launch",
     "Snapshot",
     "Started",
     "Submission",
@@ -20,6 +26,7 @@ __all__ = [
     "assignments",
     "bug_of",
     "bug_record",
+    "launch",
     "snapshot",
 ]
 
@@ -149,6 +156,21 @@ class BugRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A node that was launched, as the controllers know it. `since_ms` is when it came to its
+    stage, `at_ms` when it was launched."""
+
+    node: str
+    name: str
+    profile: str
+    scope: str
+    stage: LaunchStage
+    term: int
+    at_ms: int
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The cluster at one instant."""
 
@@ -160,6 +182,7 @@ class Snapshot:
     live_nodes: int
     delayed: int
     finished: int
+    launches: Mapping[str, Launch]
 
     @property
     def waiting(self) -> int:
@@ -254,6 +277,23 @@ def snapshot(seen: Mapping[str, Any]) -> Snapshot:
         live_nodes=int(seen["live_nodes"]),
         delayed=int(seen["delayed"]),
         finished=int(seen["finished"]),
+        launches={
+            node: launch(node, json.loads(text)) for node, text in (seen["launches"] or {}).items()
+        },
+    )
+
+
+def launch(node: str, told: Mapping[str, Any]) -> Launch:
+    """The launch that the store has for this node."""
+    return Launch(
+        node=node,
+        name=told["name"],
+        profile=told["profile"],
+        scope=told["scope"],
+        stage=LaunchStage(told["stage"]),
+        term=int(told["term"]),
+        at_ms=int(told["at_ms"]),
+        since_ms=int(told["since_ms"]),
     )
 
 

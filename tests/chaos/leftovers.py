@@ -26,7 +26,8 @@ __all__ = [
     "sweep_later",
 ]
 
-STAYS = ("config", "stats", "events", "server")
+LEARNED = ("boots", "decisions", "durations", "needed", "provider")
+STAYS = ("config", "stats", "events", "server", *LEARNED)
 OF_LIVE_NODES = (
     "nodes",
     "queues",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixwurx_celery.store import ClusterStore, keys
+from fixwurx_celery.store.scaling_state import ScalingState
 from fixwurx_celery.store.scripts import load_all, parse
 from tests.lua.test_statuses import SCENARIOS
 
@@ -50,11 +51,15 @@ def library_names() -> set[str]:
 
 
 def test_there_is_one_method_for_each_script_and_of_the_same_name() -> None:
-    methods = {name for name in vars(ClusterStore) if not name.startswith("_")}
+    methods = {name for name in (*vars(ClusterStore), *vars(ScalingState)) if name[0] != "_"}
 
     assert set(NAMES) <= methods
-    calls = Path(sys.modules[ClusterStore.__module__].__file__ or "").read_text("utf-8")
-    assert set(re.findall(r'_scripts\["(\w+)"\]', calls)) == set(NAMES)
+    calls = "".join(
+        Path(sys.modules[where.__module__].__file__ or "").read_text("utf-8")
+        for where in (ClusterStore, ScalingState)
+    )
+    called = re.findall(r'_scripts\["(\w+)"\]|\.call\(\s*"(\w+)"|term, "(\w+)"', calls)
+    assert {name for names in called for name in names if name} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

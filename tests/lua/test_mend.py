@@ -9,8 +9,8 @@ from tests.support.clock import Clock
 from tests.support.cluster import bug, fail, finish, node, running, start
 from tests.support.state import dump
 
-TRANSIENT = {"events", "stats", "server", "config"}
-"""What is no index: counters, settings, the log."""
+TRANSIENT = {"events", "stats", "server", "config", "durations"}
+"""What is no index: counters, settings, the log, what was learned."""
 
 
 def busy_cluster(store: ClusterStore, clock: Clock) -> None:

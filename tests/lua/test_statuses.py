@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from fixwurx_celery.domain.bugs import Bug, BugState
-from fixwurx_celery.domain.nodes import BalancingStrategy
+from fixwurx_celery.domain.nodes import BalancingStrategy, LaunchStage
 from fixwurx_celery.errors import BugUnknown, NodeUnknown
+from fixwurx_celery.store.scaling_state import ScalingState, TermOver
 from tests.support.clock import Clock
 from tests.support.cluster import Life, bug, fail, finish, node, running
 from tests.support.replay import ReplayingStore
@@ -313,6 +314,123 @@ def _(store: ReplayingStore, clock: Clock) -> None:
 @answers("snapshot", "SNAPSHOT")
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.snapshot()
+
+
+def scaling(store: ReplayingStore) -> tuple[ScalingState, int]:
+    return ScalingState(store), store.claim_tick("scale", "me", 1000) or 0
+
+
+def planned(state: ScalingState, term: int, node: str = "n0", most: int = 5) -> str:
+    return state.plan_launch(term, node, name=node, profile="9|", scope="here", most=most)
+
+
+def adopted(state: ScalingState, term: int) -> str:
+    return state.adopt_launch(term, "n0", name="n0", profile="9|", scope="here", age_s=3)
+
+
+def decided(state: ScalingState, term: int) -> str:
+    return state.record_decision(
+        term, action="hold", reason="all is well", needed={"9|": 1}, told={}, window_s=60
+    )
+
+
+@answers("observe", "OBSERVED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    ScalingState(store).observe(60, "c")
+
+
+@answers("plan_launch", "PLANNED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    assert planned(*scaling(store)) == "PLANNED"
+
+
+@answers("plan_launch", "EXISTS")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    assert planned(*scaling(store)) == "EXISTS"
+
+
+@answers("plan_launch", "FULL")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    assert planned(*scaling(store), node="n1", most=1) == "FULL"
+
+
+@answers("adopt_launch", "ADOPTED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    assert adopted(*scaling(store)) == "ADOPTED"
+
+
+@answers("adopt_launch", "KNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    state, term = scaling(store)
+    planned(state, term)
+    assert adopted(state, term) == "KNOWN"
+
+
+@answers("move_launch", "MOVED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    state, term = scaling(store)
+    planned(state, term)
+    state.move_launch(term, "n0", LaunchStage.STOPPING, "enough")
+
+
+@answers("move_launch", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    state, term = scaling(store)
+    state.move_launch(term, "n0", LaunchStage.STOPPING, "enough")
+
+
+@answers("end_launch", "ENDED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    state, term = scaling(store)
+    planned(state, term)
+    state.end_launch(term, "n0", "it fell over", is_failure=True)
+
+
+@answers("fail_provider", "NOTED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    state, term = scaling(store)
+    state.fail_provider(term, "no answer")
+
+
+@answers("record_decision", "RECORDED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    decided(*scaling(store))
+
+
+@answers("restore_scaling", "KNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    ScalingState(store).observe(60, "c")
+    assert not ScalingState(store).restore_scaling({"config": {"cluster": "another"}})
+
+
+@answers("restore_scaling", "RESTORED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    assert ScalingState(store).restore_scaling({"config": {"cluster": "c"}, "boots": [1]})
+
+
+LATE: dict[str, Callable[[ScalingState, int], object]] = {
+    "plan_launch": planned,
+    "adopt_launch": adopted,
+    "move_launch": lambda state, term: state.move_launch(term, "n0", LaunchStage.READY, ""),
+    "end_launch": lambda state, term: state.end_launch(term, "n0", ""),
+    "fail_provider": lambda state, term: state.fail_provider(term, ""),
+    "record_decision": decided,
+}
+for name, act in LATE.items():
+
+    @answers(name, "STALE")
+    def _(
+        store: ReplayingStore,
+        clock: Clock,
+        act: Callable[[ScalingState, int], object] = act,
+    ) -> None:
+        state, term = scaling(store)
+        clock.advance(s=5)
+        assert store.claim_tick("scale", "another", 1000)
+        with pytest.raises(TermOver):
+            act(state, term)
 
 
 @pytest.mark.parametrize(("script", "status"), sorted(SCENARIOS), ids=lambda value: value)

@@ -35,4 +35,5 @@ def snapshot(*nodes: WorkerNode, waiting: Mapping[str, int] | None = None) -> Sn
         live_nodes=len(nodes),
         delayed=0,
         finished=0,
+        launches={},
     )

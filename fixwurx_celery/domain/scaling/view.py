@@ -202,6 +202,16 @@ class ScalingPolicy:
         been used up by then. Were it the target itself, every single bug more would be a change."""
         return (1 + self.target) / 2
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self) | {"specs": [spec.profile for spec in self.specs]}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> "ScalingPolicy":
+        """The policy that `as_dict` wrote."""
+        specs = [NodeSpec.of_profile(profile) for profile in told["specs"]]
+        return cls(**{**told, "specs": specs})
+
 
 def counted(count: int, noun: str) -> str:
     """`1 node`, `2 nodes`."""

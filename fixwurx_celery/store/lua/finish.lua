@@ -14,7 +14,7 @@ replies
   STALE     somebody else's by now; nothing was written
 ]]
 local key = bug_key(bug)
-local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'started_ms')
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'started_ms', 'class')
 if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch or f[5] ~= runner then return { 'STALE' } end
 if f[1] == state then -- sent twice: what was handed out may not have been rung
   for _, held in ipairs(redis.call('HKEYS', held_key(node))) do
@@ -26,8 +26,10 @@ end
 if f[1] ~= 'RUNNING' then return { 'STALE' } end
 
 conclude(bug, state, outcome)
+local run_ms = math.max(0, now_ms - tonumber(f[6]))
+note_duration(f[7], run_ms)
 if state == 'DONE' then
-  redis.call('SET', took_key(bug), int(math.max(0, now_ms - tonumber(f[6]))), 'PX', limits.keep_finished_ms)
+  redis.call('SET', took_key(bug), int(run_ms), 'PX', limits.keep_finished_ms)
 end
 let_go(bug, node)
 heal(node, 1.1)

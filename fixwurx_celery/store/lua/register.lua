@@ -31,12 +31,14 @@ redis.call('DEL', key)
 redis.call('HSET', key, 'incarnation', incarnation, 'profile', profile, 'facts', facts,
   'state', 'READY', 'free', parse(profile).agents, 'bugs', 0, 'used', next_sequence(),
   'health', 1, 'health_at', int(now_ms), 'response_s', 0, 'probe_at', 0, 'kept_for', '', 'shelf', '',
-  'registered_ms', int(now_ms), 'heartbeat_ms', int(now_ms), 'drain_until_ms', 0, 'deaf', 0)
+  'registered_ms', int(now_ms), 'heartbeat_ms', int(now_ms), 'drain_until_ms', 0, 'deaf', 0,
+  'idle_ms', int(now_ms))
 redis.call('ZADD', NODES, int(now_ms + limits.heartbeat_ttl_ms), node)
 redis.call('ZREM', GONE, node)
 redis.call('ZREM', QUEUES, node)
 hear(node, incarnation)
 count_profile(profile, 1)
+note_boot(node)
 emit('node_registered', '', node, '', incarnation .. ' ' .. profile)
 fill(node)
 dispatch_waiting(64, strategy())

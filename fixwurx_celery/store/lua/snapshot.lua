@@ -5,7 +5,7 @@ args
   most      int    nodes at most; 0 for totals alone
 replies
   SNAPSHOT  a JSON document: now_ms, strategy, waiting by class, delayed, finished, stats, and for
-            each node its record with the bugs it holds
+            each node its record with the bugs it holds; launches
 ]]
 local function record(key)
   local flat, out = redis.call('HGETALL', key), {}
@@ -41,5 +41,5 @@ end
 return { 'SNAPSHOT', cjson.encode({
   now_ms = now_ms, strategy = strategy(), nodes = nodes, lines = lines, stats = record(STATS),
   live_nodes = redis.call('ZCARD', NODES), delayed = redis.call('ZCARD', DELAYED),
-  finished = redis.call('ZCARD', FINISHED),
+  finished = redis.call('ZCARD', FINISHED), launches = record(LAUNCHES),
 }) }

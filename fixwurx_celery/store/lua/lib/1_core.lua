@@ -46,6 +46,12 @@ local PATIENCE = PREFIX .. 'patience'
 local FINISHED = PREFIX .. 'finished'
 local STATS = PREFIX .. 'stats'
 local EVENTS = PREFIX .. 'events'
+local LAUNCHES = PREFIX .. 'launches'
+local BOOTS = PREFIX .. 'boots'
+local DURATIONS = PREFIX .. 'durations'
+local PROVIDER = PREFIX .. 'provider'
+local NEEDED = PREFIX .. 'needed'
+local DECISIONS = PREFIX .. 'decisions'
 
 -- A life's own channel: the node listens there while it lives, so the store sees it go. Nothing is
 -- ever said on it.

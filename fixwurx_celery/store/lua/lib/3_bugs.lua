@@ -101,7 +101,9 @@ local function let_go(bug, node)
   redis.call('HDEL', held_key(node), bug)
   if redis.call('EXISTS', node_key(node)) == 1 then
     redis.call('HINCRBY', node_key(node), 'free', agents)
-    redis.call('HINCRBY', node_key(node), 'bugs', -1)
+    if redis.call('HINCRBY', node_key(node), 'bugs', -1) == 0 then
+      redis.call('HSET', node_key(node), 'idle_ms', int(now_ms))
+    end
   end
 end
 

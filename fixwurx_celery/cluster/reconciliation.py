@@ -1,0 +1,150 @@
+"""What a scaling tick must put right before it decides: a pure comparison of three lists.
+
+What the controllers meant (launches), what the provider has, and which nodes serve. Each tick
+compares them anew, so it does not matter where an earlier one died.
+
+    launched ──▶ STARTING ──registers──▶ READY ──scaled in──▶ DRAINING ──empty──▶ STOPPING ──▶ gone
+                    │  in time, or not at all: removed          │  demand is back: READY
+                    ▼                                           ▼
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from fixwurx_celery.domain.nodes import LaunchStage
+from fixwurx_celery.providers import ProvidedNode, ProvidedState
+from fixwurx_celery.store.records import Launch
+from fixwurx_celery.store.scaling_state import Observation, ServingNode
+
+__all__ = ["Step", "StepKind", "names_in_use", "reconcile"]
+
+QUICK_END_S: Final = 60.0
+"""A node that ends by itself so soon after it registered was of no use."""
+
+
+class StepKind(StrEnum):
+    """What is to be done with one node."""
+
+    ADOPT = "ADOPT"  # remember it
+    LAUNCH = "LAUNCH"  # ask the provider once more
+    DRAIN = "DRAIN"  # give it no more bugs
+    STOP = "STOP"  # tell it to end
+    REMOVE = "REMOVE"  # kill it, if it runs, and forget it
+    FAIL = "FAIL"  # remove it, and count that as a failure
+    FORGET = "FORGET"  # nothing is there any more
+    SETTLE = "SETTLE"  # it serves
+    AWAIT = "AWAIT"  # it ran and has fallen silent: so long as it takes to boot, it may come back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing to do, and why. `name` is the provider's for the node."""
+
+    kind: StepKind
+    node: str
+    name: str
+    reason: str
+    provided: ProvidedNode | None = None
+
+
+def reconcile(
+    seen: Observation,
+    provided: Mapping[str, ProvidedNode],
+    *,
+    scope: str,
+    boot_timeout_s: float,
+    kill_after_s: float,
+) -> list[Step]:
+    """The steps, by node. `provided` is by node name. Launches of another scope, say another host,
+    are not this controller's to judge."""
+    serving = {node.worker_id: node for node in seen.nodes}
+    steps: list[Step] = []
+    for node, launch in sorted(seen.launches.items()):
+        if launch.scope != scope:
+            continue
+        found = provided.get(node)
+        for kind, reason in _judge(
+            launch,
+            found,
+            serving.get(node),
+            age_s=(seen.now_ms - launch.since_ms) / 1000,
+            boot_timeout_s=boot_timeout_s,
+            kill_after_s=kill_after_s,
+        ):
+            steps.append(
+                Step(kind=kind, node=node, name=launch.name, reason=reason, provided=found)
+            )
+    for node, found in sorted(provided.items()):
+        if node not in seen.launches:
+            gone = found.state is ProvidedState.ENDED
+            steps.append(
+                Step(
+                    kind=StepKind.REMOVE if gone else StepKind.ADOPT,
+                    node=node,
+                    name=found.name,
+                    reason="it ended, and nobody remembers it" if gone else "nobody remembers it",
+                    provided=found,
+                )
+            )
+    return steps
+
+
+def _judge(
+    launch: Launch,
+    found: ProvidedNode | None,
+    serving: ServingNode | None,
+    *,
+    age_s: float,
+    boot_timeout_s: float,
+    kill_after_s: float,
+) -> Iterator[tuple[StepKind, str]]:
+    has_ended = found is not None and found.state is ProvidedState.ENDED
+    ended = f"it ended: {found.detail or 'no reason is known'}" if found and has_ended else ""
+    match launch.stage:
+        case LaunchStage.STARTING if serving is not None:
+            yield StepKind.SETTLE, "it serves"
+        case LaunchStage.STARTING if has_ended:
+            yield StepKind.FAIL, f"it did not register; {ended}"
+        case LaunchStage.STARTING if age_s > boot_timeout_s:
+            said = f": {found.detail}" if found and found.detail else ""
+            yield StepKind.FAIL, f"it did not register within {boot_timeout_s:g} s{said}"
+        case LaunchStage.STARTING if found is None:
+            yield StepKind.LAUNCH, "it is not there yet"
+        case LaunchStage.READY if has_ended and serving is None:
+            quick = age_s < QUICK_END_S
+            yield (StepKind.FAIL if quick else StepKind.REMOVE), ended
+        case LaunchStage.READY if found is None and serving is None:
+            yield StepKind.FORGET, "its provider does not list it any more"
+        case LaunchStage.READY if serving is None:
+            yield StepKind.AWAIT, "it runs, and is silent"
+        case LaunchStage.DRAINING if serving is not None and serving.state != "STOPPING":
+            yield StepKind.DRAIN, "it is to be scaled in"
+        case LaunchStage.DRAINING if serving is not None and serving.bugs:
+            pass  # what it runs may end
+        case LaunchStage.DRAINING if has_ended:
+            yield StepKind.REMOVE, ended
+        case LaunchStage.DRAINING if found is None and serving is None:
+            yield StepKind.FORGET, "its provider does not list it any more"
+        case LaunchStage.DRAINING:
+            yield StepKind.STOP, "it is drained, and runs nothing"
+        case LaunchStage.STOPPING if found is None:
+            yield StepKind.FORGET, "it has been stopped"
+        case LaunchStage.STOPPING if has_ended:
+            yield StepKind.REMOVE, "it has been stopped"
+        case LaunchStage.STOPPING if age_s > kill_after_s:
+            yield StepKind.REMOVE, f"it did not end within {kill_after_s:g} s of being stopped"
+        case LaunchStage.STOPPING if found and found.state is not ProvidedState.STOPPING:
+            yield StepKind.STOP, "it is to end"
+        case _:
+            pass
+
+
+def names_in_use(seen: Observation, provided: Iterable[ProvidedNode]) -> set[str]:
+    """What a new node may not be called, with what comes before the `@` of any node."""
+    return (
+        {node.worker_id.partition("@")[0] for node in seen.nodes}
+        | {launch.name for launch in seen.launches.values()}
+        | {one.name for one in provided}
+    )

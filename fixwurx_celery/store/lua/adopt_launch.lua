@@ -1,0 +1,30 @@
+--[[
+purpose     Take up a node of this cluster's that its provider lists and nobody remembers.
+transition  launch: none -> STARTING | READY
+args
+  term      int    of the tick that found it
+  node      text   its node name
+  name      text   what its provider calls it
+  profile   text
+  scope     text   of the provider
+  age_ms    int    since it was launched, as the provider says
+replies
+  ADOPTED
+  KNOWN     somebody remembers it
+  STALE     a later tick has been claimed
+]]
+if is_over(term) then return { 'STALE' } end
+if launch_of(node) then return { 'KNOWN' } end
+local stage = redis.call('ZSCORE', NODES, node) and 'READY' or 'STARTING'
+write_launch(node, {
+  name = name,
+  profile = profile,
+  scope = scope,
+  stage = stage,
+  term = term,
+  at_ms = now_ms - tonumber(age_ms),
+  since_ms = now_ms,
+  measured = false,
+})
+emit('launch_adopted', '', node, '', profile)
+return { 'ADOPTED' }
