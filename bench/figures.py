@@ -127,7 +127,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-ORDER = ("admission", "submit", "end_to_end", "heavy_tail", "failover")
+ORDER = ("admission", "submit", "end_to_end", "heavy_tail", "failover", "scaling")
 
 
 def markdown(results: Path) -> str:

@@ -27,7 +27,13 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
         launch = seen.launches.get(node.worker_id)
         is_ours = launch is not None and launch.scope == scope
         if launch is not None and launch.stage is LaunchStage.DRAINING and is_ours:
-            draining.append(Draining(worker_id=node.worker_id, spec=_spec(node.profile)))
+            draining.append(
+                Draining(
+                    worker_id=node.worker_id,
+                    spec=_spec(node.profile),
+                    holds=tuple(sorted(node.holds)),
+                )
+            )
         elif node.state != "READY" or (
             launch is not None and launch.stage in (LaunchStage.DRAINING, LaunchStage.STOPPING)
         ):

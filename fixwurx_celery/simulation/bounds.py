@@ -5,11 +5,11 @@ agent-seconds in a second than it has agents, and every bug takes its own, whene
 whichever node; so no schedule whatsoever takes fewer node-seconds.
 
 `no_wait_bound_s`: what it takes to start every bug the instant it comes. At every instant there
-must be as many ready nodes as the agents at work fill, N(t) = ⌈running(t) ÷ agents⌉; so for every k
-the times at which k nodes or more are ready cover those with N(t) ≥ k, and each gap between these
-is either bridged, at the cost of the gap, or ends with a node becoming ready that was paid for while
-it started, at the cost of one boot: the cheaper of the two, gap by gap and level by level, is a
-lower bound for every schedule in which nothing waits. One in which bugs wait may fall below it.
+must be as many ready nodes as the agents at work fill, N(t) = ⌈running(t) ÷ agents⌉; so for every
+k, the times at which k nodes or more are ready cover those with N(t) ≥ k. A gap between these is
+either bridged, at the cost of the gap, or ends with a node becoming ready, which was paid for while
+it started: the cheaper of the two, gap by gap and k by k, is a lower bound for every schedule in
+which nothing waits. One in which bugs wait may fall below it.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def mean_nodes(trace: Trace, spec: NodeSpec) -> float:
 def _nodes_in_use(trace: Trace, spec: NodeSpec) -> Sequence[tuple[float, int]]:
     steps = sorted(
         [(one.at_s, one.agents) for one in trace.arrivals]
-        + [(one.at_s + one.duration_s, -one.agents) for one in trace.arrivals]
+        + [(one.at_s + one.duration_s * (1 + one.repeats), -one.agents) for one in trace.arrivals]
     )  # of one instant, ends first
     agents, found = 0, []
     for at_s, step in steps:

@@ -77,6 +77,8 @@ class _Run:
     events: list[tuple[float, int, int, int, Node | None]] = field(default_factory=list)
     count: int = 0
     left: int = 0
+    came_s: list[float] = field(default_factory=list)  # by bug, the last of those that repeat
+    repeats: list[int] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     node_s: dict[NodeSpec, float] = field(default_factory=dict)
     worked_s: float = 0.0
@@ -89,7 +91,9 @@ class _Run:
         fleet = Fleet(
             list(trace.arrivals), self.started, self.stopped, is_packing=self.scaler.packs
         )
-        self.left = len(trace.arrivals)
+        self.left = trace.bugs
+        self.came_s = [one.at_s for one in trace.arrivals]
+        self.repeats = [one.repeats for one in trace.arrivals]
         self.events = [(one.at_s, ARRIVAL, i, i, None) for i, one in enumerate(trace.arrivals)]
         self.count = len(self.events)
         self.push(0.0, TICK)
@@ -109,6 +113,10 @@ class _Run:
                 self.left -= 1
                 self.scaler.ended(bug, trace.arrivals[bug].duration_s)
                 fleet.end(bug, node, at_s)
+                if self.repeats[bug]:
+                    self.repeats[bug] -= 1
+                    self.came_s[bug] = at_s
+                    self.push(at_s, ARRIVAL, bug)
             elif node is not None:
                 self.scaler.booted(at_s - node.launched_s)
                 fleet.ready(node, at_s)
@@ -154,7 +162,7 @@ class _Run:
 
     def started(self, bug: int, node: Node) -> None:
         one = self.trace.arrivals[bug]
-        self.waits.append(self.now_s - one.at_s)
+        self.waits.append(self.now_s - self.came_s[bug])
         self.worked_s += one.agents * one.duration_s
         self.push(self.now_s + one.duration_s, END, bug, node)
 

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fixwurx_celery.domain.bugs import checked_labels
 from fixwurx_celery.domain.nodes import NodeSpec
@@ -11,17 +12,21 @@ from fixwurx_celery.errors import InputError
 
 __all__ = ["Arrival", "Trace", "check_trace", "read_trace"]
 
-COLUMNS = "arrival_s,duration_s[,agents[,requires]]"
+COLUMNS: Final = "arrival_s,duration_s[,agents[,requires]]"
+AGENTS: Final = 3
+"""Of a bug, where the trace says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One bug: when it comes, and what it takes once it runs."""
+    """One bug: when it comes, and what it takes once it runs. When it has ended, another like it
+    comes at once, `repeats` times: so a client does that keeps a number of bugs going."""
 
     at_s: float
     duration_s: float
-    agents: int = 3
+    agents: int = AGENTS
     requires: frozenset[str] = frozenset()
+    repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +39,14 @@ class Trace:
     length_s: float
 
     @property
+    def bugs(self) -> int:
+        """Bugs, those included that follow others."""
+        return sum(1 + one.repeats for one in self.arrivals)
+
+    @property
     def work_s(self) -> float:
         """Agent-seconds of all bugs."""
-        return sum(one.agents * one.duration_s for one in self.arrivals)
+        return sum(one.agents * one.duration_s * (1 + one.repeats) for one in self.arrivals)
 
 
 def check_trace(trace: Trace, specs: Sequence[NodeSpec]) -> None:
@@ -90,12 +100,13 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 def _arrival(cells: list[str]) -> Arrival:
     if not 2 <= len(cells) <= 4:
         raise ValueError(f"{len(cells)} columns in place of 2 to 4")
-    labels = cells[3].replace(",", " ").split() if len(cells) > 3 else []
+    labels = frozenset(cells[3].replace(",", " ").split() if len(cells) > 3 else ())
+    checked_labels(labels, "requires")
     return Arrival(
         at_s=_number(cells[0], "arrival_s", 0.0),
         duration_s=_number(cells[1], "duration_s", 0.001),
-        agents=_whole(cells[2]) if len(cells) > 2 and cells[2] else Arrival.agents,
-        requires=checked_labels(frozenset(labels), "requires"),
+        agents=_whole(cells[2]) if len(cells) > 2 and cells[2] else AGENTS,
+        requires=labels,
     )
 
 

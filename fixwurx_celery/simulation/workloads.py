@@ -37,21 +37,18 @@ def _constant(_: random.Random) -> Trace:
 
 def _square(_: random.Random) -> Trace:
     """6 bugs at once, and 45 in every second hour, for eight hours: batches that are kept up."""
-    arrivals = list(_level(0.0, 8 * HOUR, 6))
+    arrivals = list(_lanes(0.0, 6, runs=84))
     for hour in (1, 3, 5, 7):
-        arrivals += _level(hour * HOUR, (hour + 1) * HOUR, 39)
+        arrivals += _lanes(hour * HOUR, 39, runs=10)
     return _sorted("square", arrivals, 8 * HOUR)
 
 
-def _level(start_s: float, end_s: float, bugs: int) -> Iterator[Arrival]:
-    """So many bugs at once from the start on: each that ends is followed by another."""
-    gap = MEAN_S / bugs
-    for i in range(bugs):
-        yield Arrival(at_s=start_s, duration_s=gap * (i + 1))
-    at_s = start_s + gap
-    while at_s < end_s:
-        yield Arrival(at_s=at_s, duration_s=MEAN_S)
-        at_s += gap
+def _lanes(start_s: float, lanes: int, runs: int) -> Iterator[Arrival]:
+    """So many bugs at once, each followed by the next like it. The lanes' durations differ by a few
+    seconds, so that they do not stay in step."""
+    for i in range(lanes):
+        off_s = 30.0 * (i + 0.5) / lanes - 15.0
+        yield Arrival(at_s=start_s, duration_s=MEAN_S + off_s, repeats=runs - 1)
 
 
 def _steady(rng: random.Random) -> Trace:

@@ -50,10 +50,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draining:
-    """A node of ours that is being scaled in and can still be had back."""
+    """A node of ours that is being scaled in and can still be had back. `holds` has the agents of
+    each bug that it ends."""
 
     worker_id: str
     spec: NodeSpec
+    holds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,12 @@ class ClusterView:
             ],
             "starting": {spec.profile: count for spec, count in self.starting.items()},
             "draining": [
-                {"worker_id": one.worker_id, "profile": one.spec.profile} for one in self.draining
+                {
+                    "worker_id": one.worker_id,
+                    "profile": one.spec.profile,
+                    "holds": list(one.holds),
+                }
+                for one in self.draining
             ],
             "candidates": [
                 {
@@ -147,7 +154,11 @@ class ClusterView:
             ],
             starting={spec(profile): count for profile, count in told["starting"].items()},
             draining=[
-                Draining(worker_id=one["worker_id"], spec=spec(one["profile"]))
+                Draining(
+                    worker_id=one["worker_id"],
+                    spec=spec(one["profile"]),
+                    holds=tuple(one.get("holds", ())),
+                )
                 for one in told["draining"]
             ],
             candidates=[
@@ -174,14 +185,16 @@ class ClusterView:
 class ScalingPolicy:
     """What the operator wants. `specs` are the kinds of nodes that can be launched, the usual one
     first; `target` is the utilisation aimed at. While demand still falls, nodes are removed only
-    where even the window's highest demand used less than `scale_down_threshold` of their agents."""
+    where even the window's highest demand used less than `scale_down_threshold` of their agents.
+    No node is started for a bug that one at work will serve within `acceptable_wait_s`."""
 
     specs: Sequence[NodeSpec]
     min_workers: int = 1
     max_workers: int = 5
     target: float = 0.8
-    window_s: float = 300.0
+    window_s: float = 60.0
     scale_down_threshold: float = 0.3
+    acceptable_wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_workers <= self.max_workers:

@@ -56,7 +56,10 @@ class PolicyScaler:
         return ClusterView(
             supply=[Supply(spec=spec, free=free, count=n) for (spec, free), n in alike.items()],
             starting=Counter(node.spec for node in fleet.starting),
-            draining=[Draining(worker_id=node.name, spec=node.spec) for node in fleet.draining],
+            draining=[
+                Draining(worker_id=node.name, spec=node.spec, holds=tuple(node.holds.values()))
+                for node in fleet.draining
+            ],
             candidates=[
                 Candidate(
                     worker_id=node.name,

@@ -37,10 +37,10 @@ class ReplicaScaler(ABC):
         emptiest = sorted(serving, key=lambda node: (-node.free, node.idle_since_s))
         return Orders(drain=[node.name for node in [*starting, *emptiest][: current - wanted]])
 
-    def ended(self, bug: int, ran_s: float) -> None:
+    def ended(self, bug: int, ran_s: float) -> None:  # noqa: B027 - nothing is learned
         """Nothing is learned."""
 
-    def booted(self, boot_s: float) -> None:
+    def booted(self, boot_s: float) -> None:  # noqa: B027 - nothing is learned
         """Nothing is learned."""
 
 
