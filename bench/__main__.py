@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import admission, end_to_end, failover, heavy_tail, scaling, submit
+from bench import admission, end_to_end, failover, heavy_tail, scaling, scaling_tick, submit
 from bench.figures import Report, show, write
 
 __all__ = ["main"]
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "end_to_end": end_to_end.measure,
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
+    "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
 }
 

@@ -127,7 +127,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-ORDER = ("admission", "submit", "end_to_end", "heavy_tail", "failover", "scaling")
+ORDER = (
+    "admission",
+    "submit",
+    "end_to_end",
+    "heavy_tail",
+    "failover",
+    "scaling_tick",
+    "scaling",
+)
 
 
 def markdown(results: Path) -> str:

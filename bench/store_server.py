@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from fixwurx_celery.worker.processes import die_with_parent
+from fixwurx_celery.processes import die_with_parent
 
 __all__ = ["Store", "private_store"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from fixwurx_celery.worker.processes import die_with_parent
+from fixwurx_celery.processes import die_with_parent
 
 __all__ = ["Workers", "await_that", "cpu_ms", "group_pss_mb"]
 

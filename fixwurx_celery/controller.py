@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.entity import Queue
 
 from fixwurx_celery.broker import CONTROL_QUEUE, Doorbells, doorbell, make_app
@@ -23,6 +23,7 @@ from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.scaler import Scaler
 from fixwurx_celery.cluster.state_file import StateFile
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
+from fixwurx_celery.processes import die_with_parent
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check
@@ -99,7 +100,24 @@ def controller_app(settings: Settings) -> Celery:
         if not scaling.start():
             log.warning("a scaling tick is left out: the one before still waits for the provider")
 
+    _end_beat_with_its_controller()
     return app
+
+
+def _end_beat_with_its_controller() -> None:
+    """The beat that `-B` brings is a process of its own. It ends with a controller that is killed:
+    whoever starts that again starts another beat too."""
+    controller = 0
+
+    def remember(**_: Any) -> None:
+        nonlocal controller
+        controller = os.getpid()
+
+    def follow(**_: Any) -> None:
+        die_with_parent(controller)
+
+    signals.worker_init.connect(remember, weak=False)
+    signals.beat_embedded_init.connect(follow, weak=False)
 
 
 class OneAtATime:

@@ -74,12 +74,22 @@ class LineFull(FixwurxError):
 class Unsatisfiable(FixwurxError):
     """No node could ever run the bug."""
 
-    def __init__(self, bug_id: str, agents: int, largest: int) -> None:
+    def __init__(
+        self, bug_id: str, agents: int, largest: int, requires: frozenset[str] = frozenset()
+    ) -> None:
         self.bug_id, self.agents, self.largest = bug_id, agents, largest
-        super().__init__(
-            f"cannot take bug {bug_id}: it needs {agents} agents at once and the largest node "
-            f"has {largest}; lower `agents`, or start a larger node"
-        )
+        labels = f" with {', '.join(sorted(requires))}" if requires else ""
+        if largest:
+            why = (
+                f"it needs {agents} agents at once and the largest node{labels} has {largest}; "
+                "lower `agents`, or start a larger node"
+            )
+        else:
+            why = (
+                f"no node{labels} is there, and none can be started; add such a node to "
+                "FIXWURX_NODE_SPECS, or start one"
+            )
+        super().__init__(f"cannot take bug {bug_id}: {why}")
 
 
 class BugUnknown(FixwurxError):

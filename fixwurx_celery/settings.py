@@ -12,7 +12,7 @@ from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
 from fixwurx_celery.domain.nodes import BalancingStrategy, NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 
-__all__ = ["Settings", "without_password"]
+__all__ = ["Settings", "inherited_environment", "without_password"]
 
 SCHEMES: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 PROVIDERS: Final = ("none", "local", "docker", "kubernetes")
@@ -113,7 +113,7 @@ class Settings:
     provider_options: str = setting(
         "",
         "FIXWURX_PROVIDER_OPTIONS",
-        "A YAML file with options of the provider's own (docs/scaling.md); empty: none.",
+        "A YAML file with options of the provider's own (docs/providers.md); empty: none.",
     )
     node_image: str = setting(
         "fixwurx-celery",
@@ -365,10 +365,22 @@ class Settings:
             "max_waiting": self.max_waiting,
             "max_classes": MAX_CLASSES,
             "largest_node": self.total_agents,
+            "launchable": [spec.profile for spec in self.launchable],
             "keep_finished_ms": int(self.keep_finished_sec * 1000),
             "forget_node_ms": FORGET_NODE_MS,
             "log_chunks": LOG_CHUNKS,
         }
+
+
+def inherited_environment() -> dict[str, str]:
+    """This process's environment for a process of the cluster that is told its settings otherwise:
+    without them, and without what the caller's shell says about Celery, which is about another."""
+    ours = {field.metadata["env"] for field in fields(Settings)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith("CELERY_")
+    }
 
 
 HANG_UP_MS: Final = 200

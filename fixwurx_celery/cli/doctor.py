@@ -18,6 +18,7 @@ from fixwurx_celery.cli.findings import (
     about_clock,
     about_controller,
     about_nodes,
+    about_scaling,
     about_waiting,
     ok,
 )
@@ -30,6 +31,7 @@ from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import HEALTH_CHECK
 from fixwurx_celery.store.invariants import violations
+from fixwurx_celery.store.scaling_state import ScalingState
 
 __all__ = ["doctor"]
 
@@ -45,9 +47,9 @@ PING_S: Final = 1.5
 def doctor(as_json: bool) -> int:
     """Says what is wrong with the cluster, and what to do.
 
-    Looks at the store, the broker, clocks, nodes, the health check, bugs that wait for what no node
-    has, at what must hold at every instant, and whether the event log tells of a time when it did
-    not. Changes nothing.
+    Looks at the store, the broker, clocks, nodes, the health check, scaling, bugs that wait for
+    what no node has, at what must hold at every instant, and whether the event log tells of a time
+    when it did not. Changes nothing.
 
     Exit status 0 when nothing fails (warnings are no failure), 4 when something does, 3 when the
     store cannot be reached.
@@ -131,7 +133,9 @@ def examined(settings: Settings) -> Iterator[Finding]:
         yield about_controller(
             last_check_ms(store), snapshot.now_ms, settings.health_check_interval_sec
         )
-        yield from about_waiting(snapshot, settings.max_waiting)
+        last = next(iter(ScalingState(store).decisions(1)), None)
+        yield from about_scaling(last, snapshot.now_ms, settings)
+        yield from about_waiting(snapshot, settings.max_waiting, settings.launchable)
         yield from about_invariants(store, settings)
 
 

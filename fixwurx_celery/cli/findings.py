@@ -7,9 +7,10 @@ from typing import Final
 
 from fixwurx_celery.addresses import SENTINEL_SCHEME
 from fixwurx_celery.cli.table import age
-from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
+from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec, WorkerNode, WorkerState
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import Snapshot
+from fixwurx_celery.store.scaling_state import Decision
 
 __all__ = [
     "Finding",
@@ -117,6 +118,36 @@ def about_controller(ticked_ms: int | None, now_ms: int, every_s: float) -> Find
     return ok(what, f"the last was {age(silent_ms)} ago")
 
 
+def about_scaling(last: Decision | None, now_ms: int, settings: Settings) -> list[Finding]:
+    """Whether somebody decides how many nodes there are, and whether that can be carried out.
+
+    Where nothing starts nodes, nobody needs to.
+    """
+    what = "scaling"
+    controller = "start a controller with `celery -A fixwurx_celery.controller worker -B`"
+    provider = last.told["provider"] if last else settings.provider
+    if provider == "none":
+        return [ok(what, "nothing starts nodes by itself (FIXWURX_PROVIDER=none)")]
+    if last is None:
+        return [warn(what, "no controller has decided anything yet", controller)]
+    ago_ms, every_s = now_ms - last.at_ms, last.told["interval_s"]
+    if ago_ms > 3000 * every_s + 5000:
+        return [warn(what, f"the last decision was {age(ago_ms)} ago", controller)]
+    found = []
+    if last.told["trouble"]:
+        found.append(warn(
+            what, f"{provider} is in trouble: {last.told['trouble']}",
+            "no node is started or stopped until it answers again, which is tried ever more "
+            "seldom, at least every ten minutes; `fixwurx-celery scale explain` has the inputs",
+        ))  # fmt: skip
+    for demand in last.told["impossible"]:
+        found.append(warn(
+            what, f"{demand} cannot be served by any node, nor by one that could be started",
+            "add a kind of node to FIXWURX_NODE_SPECS, start such a node, or cancel them",
+        ))  # fmt: skip
+    return found or [ok(what, f"{last.action}, {age(ago_ms)} ago: {last.reason}")]
+
+
 def about_nodes(
     snapshot: Snapshot, settings: Settings, answering: frozenset[str] | None
 ) -> list[Finding]:
@@ -126,9 +157,14 @@ def about_nodes(
     """
     live = snapshot.live
     start = "start one with `celery -A fixwurx_celery worker -n node1@%h`"
+    starting = sum(one.stage is LaunchStage.STARTING for one in snapshot.launches.values())
+    if not live and starting:
+        return [ok("nodes", f"none is in service, {starting} start")]
     if not live:
-        if snapshot.waiting:
+        if snapshot.waiting and not settings.launchable:
             return [fail("nodes", f"none is in service, and {bugs(snapshot.waiting)} wait", start)]
+        if settings.launchable:
+            return [ok("nodes", "none is in service; they are started when bugs wait")]
         return [warn("nodes", "none is in service", start)]
     found = []
     for node in live:
@@ -196,11 +232,16 @@ def about_node(
     return found
 
 
-def about_waiting(snapshot: Snapshot, most_waiting: int) -> list[Finding]:
+def about_waiting(
+    snapshot: Snapshot, most_waiting: int, launchable: Sequence[NodeSpec] = ()
+) -> list[Finding]:
     """The waiting lines, and those in which nothing can ever move."""
     what, found = "waiting bugs", []
     stuck = 0
     for line in snapshot.lines:
+        wanted = NodeSpec.of_profile(str(line["class"]))
+        if any(spec.can_run(wanted.agents, wanted.capabilities) for spec in launchable):
+            continue
         if trouble := unservable(str(line["class"]), snapshot.live):
             stuck += int(line["waiting"])
             found.append(fail(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
 from fixwurx_celery.cli.lines import Item, is_answer, is_same, line_of, other_id
-from fixwurx_celery.cli.progress import BugView, Progress, RunView
+from fixwurx_celery.cli.progress import SCALING, BugView, Progress, RunView, scaling_words
 from fixwurx_celery.cli.results import NO_VERDICT, Results
 from fixwurx_celery.cli.sources import Packed
 from fixwurx_celery.cluster import Connection
@@ -169,6 +169,8 @@ class Following:
         """Takes the event in; whether its bug has come to an end."""
         if event.action == "node_registered":
             self.view.ready_nodes += 1
+        if event.action in SCALING and self.is_own_cluster:
+            self.progress.note(scaling_words(event))
         if event.bug not in self.open:
             return False
         item = self.open[event.bug]

@@ -16,7 +16,7 @@ from fixwurx_celery.cli.results import Results
 from fixwurx_celery.cli.sources import Packed, pack_sources
 from fixwurx_celery.cli.summary import print_summary
 from fixwurx_celery.domain.nodes import NodeSpec
-from fixwurx_celery.embedded import EmbeddedCluster, StateFolder, prune, state_root
+from fixwurx_celery.embedded import EmbeddedCluster, Growth, StateFolder, prune, state_root
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 
@@ -41,6 +41,7 @@ class Job:
         settings: Settings,
         results: Results,
         planned: Sequence[NodeSpec] | None,
+        growth: Growth | None,
         max_time: float | None,
         max_failures: int | None,
         cancels_on_exit: bool,
@@ -48,6 +49,7 @@ class Job:
         as_json: bool,
     ) -> None:
         self.loaded, self.settings, self.results, self.planned = loaded, settings, results, planned
+        self.growth = growth
         self.max_time, self.max_failures = max_time, max_failures
         self.cancels_on_exit, self.resume, self.as_json = cancels_on_exit, resume, as_json
         self.stops: list[int] = []
@@ -78,7 +80,7 @@ class Job:
         name = hashlib.sha256(str(self.results.folder.resolve()).encode()).hexdigest()[:16]
         prune(runs)
         state = StateFolder.take(runs / name)
-        cluster = EmbeddedCluster(self.settings, self.planned or [], state)
+        cluster = EmbeddedCluster(self.settings, self.planned or [], state, self.growth)
         is_done = False
         try:
             cluster.start()
@@ -156,6 +158,8 @@ class Job:
             agents = sum(node.agents for node in self.planned)
             nodes = counted(len(self.planned), "node")
             where = f"{nodes} of this machine with {agents} agents"
+            if self.growth:
+                where += f", and up to {self.growth.most} nodes if needed"
         click.echo(
             f"{counted(len(todo), 'bug')}{done} on {where}; results go to {self.results.folder}/",
             err=True,
@@ -175,6 +179,8 @@ class Job:
                 if trouble.is_final:
                     lost.add(trouble.name)
                     self._check_nodes_left(following, lost)
+            if cluster and following.view.ready_nodes >= len(cluster.nodes):
+                cluster.begin_scaling()
             now = time.monotonic()
             if stage == 0 and (why := self._limit_reached(following, now)):
                 progress.note(f"{why}: no further bug begins")

@@ -14,10 +14,23 @@ from rich.live import Live
 from rich.text import Text
 
 from fixwurx_celery.cli.table import clean
+from fixwurx_celery.store.cluster_store import Event
 
-__all__ = ["BugView", "Progress", "RunView", "about", "counted", "duration", "open_progress"]
+__all__ = [
+    "SCALING",
+    "BugView",
+    "Progress",
+    "RunView",
+    "about",
+    "counted",
+    "duration",
+    "open_progress",
+    "scaling_words",
+]
 
 SUMMARY_EVERY_S: Final = 30.0
+SCALING: Final = frozenset({"scaled", "launch_failed", "provider_failed"})
+"""Events of nodes that come and go of which the owner of a cluster is told."""
 STYLES: Final[Mapping[str, str]] = {
     "FIXED": "green",
     "DONE": "green",
@@ -103,6 +116,17 @@ def about(line: Mapping[str, Any]) -> str:
     """What else there is to say of a bug that has ended, in one line."""
     text = clean(line.get("edit") or line.get("reason") or "")
     return f"{text} (attempt {line['attempts']})" if (line.get("attempts") or 0) > 1 else text
+
+
+def scaling_words(event: Event) -> str:
+    """One of those events, for a person: what is done, and why."""
+    match event.action:
+        case "scaled":
+            return f"scaling {event.detail}"
+        case "launch_failed":
+            return f"node {short(event.node)} was started in vain: {event.detail}"
+        case _:
+            return f"nodes cannot be started or stopped: {event.detail}"
 
 
 def summary(view: RunView, now: float) -> str:

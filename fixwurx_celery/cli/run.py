@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fixwurx_celery.cli.node_count import NODES_HELP, NodeCount, NodeCountType
 from fixwurx_celery.cli.options import examples, option
 from fixwurx_celery.errors import InputError
 from fixwurx_celery.settings import Settings
@@ -55,6 +56,7 @@ stays in line; the others begin anew with each attempt.
     + examples(
         "run bugs.yaml",
         "run bugs.yaml -o out/ --nodes 3",
+        "run bugs.yaml --nodes 1..4",
         "run bugs.yaml --node 9 --node 9:python,large-memory",
         "run bugs.jsonl --json | jq .outcome",
     )
@@ -62,8 +64,7 @@ stays in line; the others begin anew with each attempt.
 @click.argument("manifest", metavar="MANIFEST")
 @option("-o", "--out", env="OUT", default="out", show_default=True, type=click.Path(path_type=Path),
         help="The folder for patches, logs and results.jsonl.")  # fmt: skip
-@option("--nodes", env="NODES", type=click.IntRange(1, 64),
-        help="Nodes of the embedded cluster. [default: one for every three cores]")  # fmt: skip
+@option("--nodes", env="NODES", type=NodeCountType(), help=NODES_HELP)
 @option("--node", "node_specs", env="NODE", multiple=True, metavar="AGENTS[:LABELS]",
         help="One of these nodes, e.g. 9:python,large-memory. Repeat it for more.")  # fmt: skip
 @option("--timeout", env="TIMEOUT", default=300.0, show_default=True,
@@ -84,7 +85,7 @@ stays in line; the others begin anew with each attempt.
 def run(
     manifest: str,
     out: Path,
-    nodes: int | None,
+    nodes: NodeCount | None,
     node_specs: Sequence[str],
     timeout: float,
     max_time: float | None,
@@ -102,10 +103,10 @@ def run(
     from fixwurx_celery.cli.job import Job
     from fixwurx_celery.cli.manifest import load_manifest
     from fixwurx_celery.cli.results import Results
-    from fixwurx_celery.embedded import NodePlan
+    from fixwurx_celery.cli.up import plan_nodes
 
     settings = Settings.from_environment()
-    plan = None if settings.redis_url else NodePlan(settings, nodes, node_specs)
+    plan = None if settings.redis_url else plan_nodes(settings, nodes, node_specs)
     context = click.get_current_context()
     typed = [
         name
@@ -125,17 +126,18 @@ def run(
         nodes=plan.nodes if plan else None,
         default_timeout_s=timeout,
     )
-    planned = plan.nodes(max(bug.agents for bug in loaded.bugs)) if plan else None
+    largest = max(bug.agents for bug in loaded.bugs)
     results = Results(out)
     try:
         job = Job(
             loaded=loaded,
             settings=settings,
             results=results,
-            planned=planned,
+            planned=plan.nodes(largest) if plan else None,
+            growth=plan.growth(largest) if plan else None,
             max_time=max_time,
             max_failures=max_failures,
-            cancels_on_exit=cancel_on_exit or planned is not None,
+            cancels_on_exit=cancel_on_exit or plan is not None,
             resume=resume_command(manifest, out),
             as_json=as_json,
         )

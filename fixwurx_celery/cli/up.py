@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from fixwurx_celery.cli.node_count import NODES_HELP, NodeCount, NodeCountType
 from fixwurx_celery.cli.options import examples, option
-from fixwurx_celery.cli.progress import counted
+from fixwurx_celery.cli.progress import SCALING, counted, scaling_words
 from fixwurx_celery.errors import ConfigurationError, FixwurxError
 from fixwurx_celery.settings import Settings, without_password
 
 if TYPE_CHECKING:
-    from fixwurx_celery.embedded import EmbeddedCluster
+    from fixwurx_celery.embedded import EmbeddedCluster, NodePlan
 
-__all__ = ["up"]
+__all__ = ["plan_nodes", "up"]
 
 LOOK_EVERY_S: Final = 0.25
 SLOW_NODES_S: Final = 60.0
@@ -30,20 +31,19 @@ Its state (waiting and finished bugs, logs) lies in the state directory and is t
 next `up`. Bugs that run when it ends go back in line.
 
 """
-    + examples("up --nodes 3", "up --node 6 --node 6:python,large-memory")
+    + examples("up --nodes 3", "up --nodes 1..4", "up --node 6 --node 6:python,large-memory")
 )
-@option("--nodes", env="NODES", type=click.IntRange(1, 64),
-        help="Nodes of the cluster. [default: one for every three cores]")  # fmt: skip
+@option("--nodes", env="NODES", type=NodeCountType(), help=NODES_HELP)
 @option("--node", "node_specs", env="NODE", multiple=True, metavar="AGENTS[:LABELS]",
         help="One of these nodes, e.g. 9:python,large-memory. Repeat it for more.")  # fmt: skip
 @option("--state-dir", env="STATE_DIR", metavar="FOLDER",
         help="Where its state is kept. [default: the user's state directory]")  # fmt: skip
-def up(nodes: int | None, node_specs: Sequence[str], state_dir: str | None) -> int:
+def up(nodes: NodeCount | None, node_specs: Sequence[str], state_dir: str | None) -> int:
     """Runs a cluster of its own on this machine until Ctrl-C.
 
     Prints the file that tells other shells, Celery and Flower how to reach it.
     """
-    from fixwurx_celery.embedded import EmbeddedCluster, NodePlan, StateFolder, state_root
+    from fixwurx_celery.embedded import EmbeddedCluster, StateFolder, state_root
 
     settings = Settings.from_environment()
     if settings.redis_url:
@@ -53,14 +53,14 @@ def up(nodes: int | None, node_specs: Sequence[str], state_dir: str | None) -> i
                 f"{without_password(settings.redis_url)}; unset it to bring up one of your own"
             ]
         )
-    planned = NodePlan(settings, nodes, node_specs).nodes()
+    plan = plan_nodes(settings, nodes, node_specs)
     stops: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: stops.append(number))
     with StateFolder.take(state_root(state_dir) / "up") as state:
         remove_old(state.folder("artifacts"), settings.keep_finished_sec)
         file = state.path / "env"
-        with EmbeddedCluster(settings, planned, state) as cluster:
+        with EmbeddedCluster(settings, plan.nodes(), state, plan.growth()) as cluster:
             try:
                 write_environment(file, cluster.settings())
                 click.echo("the store is up; in other shells:\n")
@@ -72,14 +72,28 @@ def up(nodes: int | None, node_specs: Sequence[str], state_dir: str | None) -> i
     return 0
 
 
+def plan_nodes(settings: Settings, count: NodeCount | None, specs: Sequence[str]) -> "NodePlan":
+    """Which nodes the embedded cluster starts, from what was typed. Raises ConfigurationError."""
+    from fixwurx_celery.embedded import NodePlan
+
+    if count is None:
+        return NodePlan(settings, None, specs)
+    return NodePlan(settings, count.least, specs, most=count.most)
+
+
 def follow(cluster: "EmbeddedCluster", stops: list[int]) -> None:
-    """Says when the nodes are ready and what goes wrong, until told to stop."""
+    """Says when the nodes are ready, which come and go, and what goes wrong, until told to stop."""
     from fixwurx_celery.cluster import Connection
 
     began = time.monotonic()
     is_ready = is_slow = False
     with Connection(cluster.settings()) as connection:
+        after = connection.store.last_event_id()
         while not stops:
+            for event in connection.store.events(after):
+                after = event.id
+                if event.action in SCALING:
+                    click.echo(scaling_words(event))
             for trouble in cluster.trouble():
                 click.echo(trouble.text, err=True)
                 if trouble.is_final and trouble.name == "store":
@@ -88,6 +102,7 @@ def follow(cluster: "EmbeddedCluster", stops: list[int]) -> None:
                 seen = connection.store.snapshot()
                 is_ready = len(seen.live) >= len(cluster.nodes)
                 if is_ready:
+                    cluster.begin_scaling()
                     nodes = counted(len(seen.live), "node")
                     click.echo(f"ready: {nodes} with {seen.total_agents} agents; Ctrl-C ends it")
                 elif not is_slow and time.monotonic() - began > SLOW_NODES_S:

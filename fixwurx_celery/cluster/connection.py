@@ -60,7 +60,7 @@ def refusal(bug: Bug, submission: Submission) -> FixwurxError | None:
         case "FULL":
             return LineFull(bug.id, int(submission.detail))
         case "UNSATISFIABLE":
-            return Unsatisfiable(bug.id, bug.agents, int(submission.detail))
+            return Unsatisfiable(bug.id, bug.agents, int(submission.detail), bug.requires)
         case "CLASSES":
             return FixwurxError(
                 f"cannot take bug {bug.id}: {submission.detail} different (agents, requires) wait "

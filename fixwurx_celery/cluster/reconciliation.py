@@ -61,10 +61,12 @@ def reconcile(
     are not this controller's to judge."""
     serving = {node.worker_id: node for node in seen.nodes}
     steps: list[Step] = []
-    for node, launch in sorted(seen.launches.items()):
+    for node, launch in seen.launches.items():
         if launch.scope != scope:
             continue
         found = provided.get(node)
+        if launch.stage is LaunchStage.READY and node in serving:
+            continue  # nearly all of them
         for kind, reason in _judge(
             launch,
             found,
@@ -76,7 +78,7 @@ def reconcile(
             steps.append(
                 Step(kind=kind, node=node, name=launch.name, reason=reason, provided=found)
             )
-    for node, found in sorted(provided.items()):
+    for node, found in provided.items():
         if node not in seen.launches:
             gone = found.state is ProvidedState.ENDED
             steps.append(

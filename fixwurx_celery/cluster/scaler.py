@@ -71,12 +71,13 @@ class Scaler:
         self,
         connection: Connection,
         *,
+        settings: Settings | None = None,
         provider_of: Callable[[Settings, str], Provider | None] = open_provider,
     ) -> None:
-        """Raises ValueError for bounds that exclude each other."""
-        self._connection, self._settings = connection, connection.settings
+        """`settings` are the connection's unless given."""
+        self._connection, self._settings = connection, settings or connection.settings
         self._state = ScalingState(connection.store)
-        self._policy = policy_of(connection.settings)
+        self._policy = policy_of(self._settings)
         self._provider_of = provider_of
         self._provider: Provider | None = None
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -131,8 +132,8 @@ class Scaler:
                 self._state.fail_provider(term, trouble)
         if steps:
             seen = self._observe()
-        scope = provider.scope if provider else None
-        view = view_of(seen, scope=None if trouble else scope, trouble=trouble)
+        scope = provider.scope if provider and not trouble else None
+        view = view_of(seen, scope=scope, trouble=trouble)
         decision = decide(view, self._policy)
         failed = ""
         if provider is not None and not trouble:
@@ -231,9 +232,11 @@ class Scaler:
             self._drain(term, node, name, decision.reason, provider)
         number = 0
         for spec in decision.launch:
-            while f"node{number}" in taken or not number:
+            # The lowest is used again: whoever shows nodes by name keeps few of those that went.
+            # The word keeps clear of nodes that others start.
+            while f"auto{number}" in taken or not number:
                 number += 1
-            name = f"node{number}"
+            name = f"auto{number}"
             taken.add(name)
             self._launch(term, name, spec, provider)
 

@@ -1,19 +1,27 @@
-"""ScalingCoordinator: the nodes of the cluster, as they are."""
+"""ScalingCoordinator: the nodes of the cluster as they are, and how many there should be."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from fixwurx_celery.cluster.connection import Connection
+from fixwurx_celery.cluster.scaler import Scaler
 from fixwurx_celery.domain.bugs import class_name
 from fixwurx_celery.domain.nodes import WorkerNode
+from fixwurx_celery.domain.scaling import ScalingDecision
 from fixwurx_celery.errors import FixwurxError
+from fixwurx_celery.store.scaling_state import ScalingState
 
 __all__ = ["ScalingCoordinator"]
 
 
 class ScalingCoordinator:
-    """A live view of the nodes. Every value is read from the store when it is asked for."""
+    """A live view of the nodes. Every value is read from the store when it is asked for.
+
+    Controllers scale the cluster by themselves, in ticks that Celery beat sends them; `tick` is
+    that same tick for a program that has none. Any number of coordinators and controllers may run.
+    """
 
     def __init__(
         self,
@@ -29,6 +37,7 @@ class ScalingCoordinator:
         self.min_workers, self.max_workers = min_workers, max_workers
         self.scaling_interval_sec = scaling_interval_sec
         self.connection = connection or Connection()
+        self._scaler: Scaler | None = None
 
     @property
     def workers(self) -> Mapping[str, WorkerNode]:
@@ -64,6 +73,29 @@ class ScalingCoordinator:
             return False
         self.connection.ring(self.connection.store.retire(worker_id, node.incarnation) or [])
         return True
+
+    def tick(self) -> ScalingDecision | None:
+        """Decides how many nodes there should be, within this coordinator's bounds, and has the
+        provider that the settings name see to it. None when somebody else has carried out this
+        interval's tick. Raises StoreUnavailable; a provider's trouble is in the decision."""
+        if self._scaler is None:
+            settings = replace(
+                self.connection.settings,
+                min_workers=self.min_workers,
+                max_workers=self.max_workers,
+                scaling_interval_sec=self.scaling_interval_sec,
+            )
+            self._scaler = Scaler(self.connection, settings=settings)
+        return self._scaler.tick()
+
+    def get_scaling_history(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The last decisions, the newest first: `at` (s since 1970 by the store's clock), `action`
+        (out, in, hold), `reason`, `nodes`, `wanted`, `launch`, `drain`, `resume`, and their inputs
+        under `view`."""
+        return [
+            {"at": one.at_ms / 1000, **one.told}
+            for one in ScalingState(self.connection.store).decisions(limit)
+        ]
 
     def get_cluster_capacity(self) -> dict[str, int]:
         """`total_agents` and `free_agents` of the nodes in service, and `worker_count`."""

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
+from heapq import nsmallest
 from typing import Final
 
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
 from fixwurx_celery.domain.scaling import Candidate, ClusterView, Demand, Draining, Supply
-from fixwurx_celery.store.scaling_state import Observation
+from fixwurx_celery.store.scaling_state import Observation, ServingNode
 
 __all__ = ["view_of"]
 
@@ -18,7 +20,7 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
     """What the policy looks at. Only nodes of this provider's `scope` may be scaled in; with
     `trouble` nothing may be launched."""
     supply: Counter[tuple[str, int]] = Counter()
-    candidates: list[Candidate] = []
+    candidates: list[ServingNode] = []
     draining: list[Draining] = []
     others = 0
     serving = set()
@@ -26,7 +28,8 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
         serving.add(node.worker_id)
         launch = seen.launches.get(node.worker_id)
         is_ours = launch is not None and launch.scope == scope
-        if launch is not None and launch.stage is LaunchStage.DRAINING and is_ours:
+        stage = launch.stage if launch is not None else LaunchStage.READY
+        if stage is LaunchStage.DRAINING and is_ours:
             draining.append(
                 Draining(
                     worker_id=node.worker_id,
@@ -34,21 +37,12 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
                     holds=tuple(sorted(node.holds)),
                 )
             )
-        elif node.state != "READY" or (
-            launch is not None and launch.stage in (LaunchStage.DRAINING, LaunchStage.STOPPING)
-        ):
+        elif node.state != "READY" or stage in (LaunchStage.DRAINING, LaunchStage.STOPPING):
             others += 1
         else:
             supply[node.profile, node.free] += 1
             if is_ours:
-                candidates.append(
-                    Candidate(
-                        worker_id=node.worker_id,
-                        spec=_spec(node.profile),
-                        holds=tuple(sorted(node.holds)),
-                        idle_s=0.0 if node.bugs else (seen.now_ms - node.idle_ms) / 1000,
-                    )
-                )
+                candidates.append(node)
     starting: Counter[str] = Counter()
     for launch in seen.launches.values():
         if launch.node in serving:
@@ -57,7 +51,6 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
             starting[launch.profile] += 1
         else:
             others += 1  # on its way out, or silent
-    candidates.sort(key=lambda one: (one.use, -one.idle_s, one.worker_id))
     return ClusterView(
         supply=[
             Supply(spec=_spec(profile), free=free, count=count)
@@ -65,7 +58,15 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
         ],
         starting={_spec(profile): count for profile, count in sorted(starting.items())},
         draining=draining,
-        candidates=candidates[:MOST_CANDIDATES],
+        candidates=[
+            Candidate(
+                worker_id=node.worker_id,
+                spec=_spec(node.profile),
+                holds=tuple(sorted(int(agents) for agents in node.holds)),
+                idle_s=0.0 if node.bugs else (seen.now_ms - node.idle_ms) / 1000,
+            )
+            for node in nsmallest(MOST_CANDIDATES, candidates, key=_emptiest_first)
+        ],
         others=others,
         demand=[
             _demand(name, count, seen.run_ms.get(name))
@@ -79,8 +80,12 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
     )
 
 
-def _spec(profile: str) -> NodeSpec:
-    return NodeSpec.of_profile(profile)
+_spec = lru_cache(1024)(NodeSpec.of_profile)
+
+
+def _emptiest_first(node: ServingNode) -> tuple[float, int, str]:
+    total = _spec(node.profile).agents
+    return ((total - node.free) / total, node.idle_ms, node.worker_id)
 
 
 def _demand(bug_class: str, waiting: int, run_ms: int | None) -> Demand:

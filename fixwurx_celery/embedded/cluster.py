@@ -13,15 +13,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.domain.nodes import NodeSpec
+from fixwurx_celery.embedded.node_plan import Growth
 from fixwurx_celery.embedded.server import server_binary
 from fixwurx_celery.embedded.state_folder import StateFolder
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
-from fixwurx_celery.settings import Settings
+from fixwurx_celery.processes.child import last_lines
+from fixwurx_celery.settings import Settings, inherited_environment
 
 __all__ = ["EmbeddedCluster", "Trouble"]
 
@@ -29,9 +31,11 @@ CONTROLLER_AFTER_S: Final = 2.0
 """The controller has nothing to do in the first seconds, and the nodes want the processor."""
 DRAIN_S: Final = 1.0
 """Nodes end with their command: what still runs then goes back in line, for the next time."""
+SCALING_INTERVAL_S: Final = 1.0
+SCALE_DOWN_WINDOW_S: Final = 20.0
+"""A node costs a second to start here, and is wanted for a run of minutes."""
 STOP_DEADLINE_S: Final = 20.0
 STORE_DEADLINE_S: Final = 65.0
-LOG_LINES: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +50,16 @@ class Trouble:
 class EmbeddedCluster:
     """A private store, a controller with beat, and nodes. Start, use `settings`, stop."""
 
-    def __init__(self, settings: Settings, nodes: Sequence[NodeSpec], state: StateFolder) -> None:
-        """Starts nothing yet. Raises NotBuilt, and ConfigurationError for a broker without a
-        store."""
+    def __init__(
+        self,
+        settings: Settings,
+        nodes: Sequence[NodeSpec],
+        state: StateFolder,
+        growth: Growth | None = None,
+    ) -> None:
+        """Starts nothing yet. `nodes` are there as long as the cluster is; with `growth` the
+        controller adds others, and takes those away again. Raises NotBuilt, and ConfigurationError
+        for a broker without a store."""
         if settings.broker_url:
             raise ConfigurationError(
                 [
@@ -56,12 +67,13 @@ class EmbeddedCluster:
                     "has its own broker; set both, or neither"
                 ]
             )
-        self.nodes, self.state = list(nodes), state
+        self.nodes, self.state, self.growth = list(nodes), state, growth
         self._given = settings
         self._settings: Settings | None = None
         self._password = secrets.token_urlsafe(24)
         self._server = server_binary()
         self._guardian: subprocess.Popen[bytes] | None = None
+        self._is_scaling = False
         self._events = -1
         self._unread = b""
         self.logs = state.folder("logs")
@@ -94,13 +106,6 @@ class EmbeddedCluster:
                 guardian.stdin.flush()
 
     def _plan(self) -> Mapping[str, Any]:
-        # Whatever the caller's shell says about Celery is about another Celery.
-        ours = {field.metadata["env"] for field in fields(Settings)}
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ours and not name.startswith("CELERY_")
-        }
         celery = [sys.executable, "-m", "celery", "-A"]
         worker = ["worker", "--loglevel", "INFO"]
         schedule = self.state.folder("beat") / "schedule"
@@ -116,28 +121,40 @@ class EmbeddedCluster:
             }
             for number, node in enumerate(self.nodes, 1)
         ]
-        controller = {
+        controller: dict[str, Any] = {
             "name": "controller",
             "argv": [
                 *celery, "fixwurx_celery.controller", *worker,
                 "-n", "controller@%h", "-B", "--schedule", str(schedule),
             ],
             "environment": {},
-            "delay_s": CONTROLLER_AFTER_S,
+            "delay_s": None if self.growth else CONTROLLER_AFTER_S,
         }  # fmt: skip
         return {
+            "scales": self.growth is not None,
             "server": self._server,
             "password": self._password,
             "store_folder": str(self.state.folder("valkey")),
             "logs": str(self.logs),
-            "environment": {**inherited, **self._own().environment()},
+            "environment": {**inherited_environment(), **self._own().environment()},
             "workers": [*nodes, controller],
         }
 
     def _own(self) -> Settings:
         """The settings given, as this cluster has them."""
+        scaling: dict[str, Any] = {"provider": "none"}
+        if self.growth:
+            scaling = {
+                "provider": "local",
+                "node_specs": self.growth.specs,
+                "min_workers": len(self.nodes),
+                "max_workers": self.growth.most,
+                "scaling_interval_sec": SCALING_INTERVAL_S,
+                "scale_down_window_sec": SCALE_DOWN_WINDOW_S,
+            }
         return replace(
             self._given,
+            **scaling,
             total_agents=max(node.agents for node in self.nodes),
             artifacts=self._given.artifacts or f"file://{self.state.folder('artifacts')}",
             drain_timeout_sec=DRAIN_S,
@@ -159,6 +176,17 @@ class EmbeddedCluster:
                     f"see {self.logs / 'store.log'}"
                 )
         return self._settings
+
+    def begin_scaling(self) -> None:
+        """The nodes that are always there serve, or never will: what is missing now is missing.
+        Harmless when repeated; before this no node is added, not in the place of one that boots.
+        """
+        guardian = self._guardian
+        if self.growth and not self._is_scaling and guardian and guardian.stdin:
+            self._is_scaling = True
+            with contextlib.suppress(OSError):  # its death is told by its own pipe
+                guardian.stdin.write(b"scale\n")
+                guardian.stdin.flush()
 
     def trouble(self) -> list[Trouble]:
         """What happened to its processes since the last call; does not wait."""
@@ -205,6 +233,7 @@ class EmbeddedCluster:
                     self._own(),
                     redis_url=f"redis://:{self._password}@127.0.0.1:{event['port']}/0",
                     work_dir=event["folder"],
+                    provider_options=event["provider_options"],
                 )
         return events
 
@@ -236,14 +265,3 @@ class EmbeddedCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def last_lines(path: Path, most: int = LOG_LINES) -> list[str]:
-    """The last lines of a file that may be large, or not be there."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 8192))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return [line for line in text.splitlines() if line.strip()][-most:]

@@ -1,12 +1,13 @@
 """Owns every process of an embedded cluster, and ends them all when its command ends.
 
 Run as a process of its own, in a session of its own, with the command at the other end of its
-standard input: first a line of JSON that says what to start, then nothing until the command ends,
-in whatever way; the end of that pipe is the order to clear up. It is a subreaper, so whatever its
-children leave behind becomes its own child and is ended too.
+standard input: first a line of JSON that says what to start, then nothing but "scale", which may
+come once, until the command ends, in whatever way; the end of that pipe is the order to clear up.
+It is a subreaper, so whatever its children leave behind becomes its own child and is ended too.
 
     store starts ──answers──▶ nodes, controller ──one dies──▶ restarted, with a growing pause
                                                               ──five times in a row──▶ failed
+                 ──"scale"──▶ supervisor of further nodes, controller
     end of stdin | "now" | SIGTERM ──▶ nodes end ──▶ all else is killed ──▶ store ends
 """
 
@@ -16,39 +17,42 @@ import os
 import selectors
 import shutil
 import signal
-import socket
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.embedded.child import Child
-from fixwurx_celery.embedded.offspring import end_children, living_children
 from fixwurx_celery.embedded.server import answers, free_port, server_configuration
-from fixwurx_celery.worker.processes import (
+from fixwurx_celery.processes import (
     identity,
     inherit_orphans,
     is_alive,
 )
+from fixwurx_celery.processes.child import Child, buried
+from fixwurx_celery.processes.offspring import end_children, living_children
+from fixwurx_celery.processes.wakeup import Wakeup
 
 __all__ = ["main"]
 
 STORE_DEADLINE_S: Final = 60.0
 """A large append-only file takes seconds to read; what has not answered by then will not."""
 NODES_GRACE_S: Final = 4.0
+DRAIN_GRACE_S: Final = 3.0
+"""What the supervisor gives its nodes of that."""
 WARDENS_GRACE_S: Final = 2.0
 STORE_GRACE_S: Final = 2.0
 """Together with what killing takes these stay below the 15 s in which all has to be gone."""
 QUICK_DEATH_S: Final = 10.0
 MOST_QUICK_DEATHS: Final = 5
-MOST_LOG_BYTES: Final = 32 * 2**20
 LOOK_AT_LOGS_S: Final = 20.0
 PREFIX: Final = "fw-"
 """Short, because tests open sockets below it, and the path of a socket holds 107 bytes."""
 OWNER: Final = "guardian"
 TEMPORARY: Final = "t"
+SUPERVISOR: Final = "supervisor"
 
 
 @dataclass(slots=True)
@@ -57,10 +61,15 @@ class Guardian:
 
     store: Child
     workers: list[Child]
+    late: list[Child]
+    """Those of `workers` that start when the nodes serve: before, scaling would have nodes started
+    in the place of those that boot."""
     port: int
     password: str
     folder: Path
     store_folder: Path
+    wakeup: Wakeup
+    provider_options: str = ""
     store_answers: bool = False
     store_tries: int = 0
     deadline: float = field(default_factory=lambda: time.monotonic() + STORE_DEADLINE_S)
@@ -70,32 +79,33 @@ class Guardian:
 
     def run(self) -> float:
         """Keeps everything running until told to stop; the grace time that the stop allows."""
-        wake_read, wake_write = socket.socketpair()
-        wake_read.setblocking(False)
-        wake_write.setblocking(False)
-        signal.set_wakeup_fd(wake_write.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        told_to_stop: list[int] = []
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, _: told_to_stop.append(number))
         self._start_store()
         with selectors.DefaultSelector() as selector:
             selector.register(0, selectors.EVENT_READ)
-            selector.register(wake_read, selectors.EVENT_READ)
-            while not told_to_stop:
+            selector.register(self.wakeup.fd, selectors.EVENT_READ)
+            while not self.wakeup.is_told_to_end:
                 ready = [key.fd for key, _ in selector.select(self._pause())]
-                if wake_read.fileno() in ready:
-                    with contextlib.suppress(BlockingIOError):
-                        wake_read.recv(4096)
-                if 0 in ready:
-                    return 0.0 if os.read(0, 64).startswith(b"now") else NODES_GRACE_S
-                for child, status in self._buried():
+                if self.wakeup.fd in ready:
+                    self.wakeup.clear()
+                if 0 in ready and (grace_s := self._hear(os.read(0, 64))) is not None:
+                    return grace_s
+                for child, status in buried(self._all()):
                     self._after_death(child, status)
                 self._start_due()
                 if self.store.process and not self.store_answers:
                     self._ask_store()
                 self._bound_logs()
         return NODES_GRACE_S
+
+    def _hear(self, order: bytes) -> float | None:
+        """The grace time of a stop, if that is what the command wants."""
+        if b"now" in order:
+            return 0.0
+        if not order.startswith(b"scale"):
+            return NODES_GRACE_S
+        for child in self.late:
+            child.start_at = time.monotonic()
+        return None
 
     def _pause(self) -> float:
         if not self.store_answers:
@@ -115,16 +125,24 @@ class Guardian:
     def _ask_store(self) -> None:
         if answers(self.port, self.password):
             self.store_answers = True
-            tell("store_answers", port=self.port, folder=str(self.folder))
+            tell(
+                "store_answers",
+                port=self.port,
+                folder=str(self.folder),
+                provider_options=self.provider_options,
+            )
             now = time.monotonic()
             for worker in self.workers:
+                if worker.name == SUPERVISOR:
+                    continue  # its nodes' settings come with the order for each
                 worker.environment |= {
                     "FIXWURX_REDIS_URL": f"redis://:{self.password}@127.0.0.1:{self.port}/0",
                     "FIXWURX_WORK_DIR": str(self.folder),
+                    "FIXWURX_PROVIDER_OPTIONS": self.provider_options,
                     # What a killed process leaves in its temporary folder goes with ours.
                     "TMPDIR": str(self.folder / TEMPORARY),
                 }
-                if not worker.has_run:
+                if not worker.has_run and worker not in self.late:
                     worker.start_at = now + worker.delay_s
         elif time.monotonic() > self.deadline:
             self._fail(self.store, f"it did not answer within {STORE_DEADLINE_S:g} s")
@@ -135,21 +153,6 @@ class Guardian:
         for child in self._all():
             if child.start_at is not None and child.start_at <= now:
                 child.start()
-
-    def _buried(self) -> Iterator[tuple[Child, int]]:
-        """Reaps all that has died; those of ours, with the status in which each ended."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            for child in self._all():
-                if child.process is not None and child.process.pid == pid:
-                    child.process.returncode = os.waitstatus_to_exitcode(status)
-                    child.process = None
-                    yield child, os.waitstatus_to_exitcode(status)
 
     def _after_death(self, child: Child, status: int) -> None:
         """Settles when it starts again, if it does."""
@@ -180,16 +183,13 @@ class Guardian:
             return
         self.logs_looked_at = now
         for child in self._all():
-            with contextlib.suppress(OSError):
-                if child.log.stat().st_size > MOST_LOG_BYTES:
-                    os.truncate(child.log, 0)
+            child.bound_log()
 
     # -- ending ----------------------------------------------------------------------------
 
     def stop(self, grace_s: float) -> None:
         """Ends everything, the store last, so that what the nodes still have to say is kept."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        self.wakeup.be_deaf()
         for worker in self.workers:
             worker.start_at = None
             worker.send(signal.SIGTERM)
@@ -209,7 +209,7 @@ class Guardian:
     def _wait(self, is_so: Callable[[], bool], most_s: float) -> None:
         deadline = time.monotonic() + most_s
         while True:
-            for _ in self._buried():
+            for _ in buried(self._all()):
                 pass
             if is_so() or time.monotonic() > deadline:
                 return
@@ -234,34 +234,62 @@ def main() -> None:
     try:
         (folder / OWNER).write_text(identity(os.getpid()) or "")
         (folder / TEMPORARY).mkdir()
-        environment, logs = plan["environment"], Path(plan["logs"])
-        guardian = Guardian(
-            store=Child(
-                name="store",
-                argv=[plan["server"], "-"],
-                environment=environment,
-                log=logs / "store.log",
-            ),
-            workers=[
-                Child(
-                    name=worker["name"],
-                    argv=worker["argv"],
-                    environment={**environment, **worker["environment"]},
-                    log=logs / f"{worker['name']}.log",
-                    delay_s=worker["delay_s"],
-                )
-                for worker in plan["workers"]
-            ],
-            port=free_port(),
-            password=plan["password"],
-            folder=folder,
-            store_folder=Path(plan["store_folder"]),
-        )
+        guardian = guardian_of(plan, folder)
         guardian.stop(guardian.run())
     finally:
         end_children(timeout_s=2.0)
         shutil.rmtree(folder, ignore_errors=True)
     tell("ended")
+
+
+def guardian_of(plan: Mapping[str, Any], folder: Path) -> Guardian:
+    """The guardian of what is planned, with its files in this folder."""
+    environment, logs = plan["environment"], Path(plan["logs"])
+
+    def child(name: str, argv: list[str], **more: Any) -> Child:
+        return Child(
+            name=name,
+            argv=argv,
+            environment={**environment, **more.pop("environment", {})},
+            log=logs / f"{name}.log",
+            **more,
+        )
+
+    workers = [
+        child(
+            worker["name"],
+            worker["argv"],
+            environment=worker["environment"],
+            delay_s=worker["delay_s"] or 0.0,
+        )
+        for worker in plan["workers"]
+    ]
+    late = [
+        worker
+        for worker, planned in zip(workers, plan["workers"], strict=True)
+        if planned["delay_s"] is None
+    ]
+    provider_options = ""
+    if plan["scales"]:
+        own = folder / SUPERVISOR
+        supervise = ["-P", "-m", "fixwurx_celery.providers.supervisor", str(own)]
+        supervisor = child(SUPERVISOR, [sys.executable, *supervise, "--grace", str(DRAIN_GRACE_S)])
+        workers.append(supervisor)
+        late.insert(0, supervisor)
+        options = folder / "provider.yaml"
+        options.write_text(json.dumps({"supervisor": str(own)}))  # which is YAML too
+        provider_options = str(options)
+    return Guardian(
+        store=child("store", [plan["server"], "-"]),
+        workers=workers,
+        late=late,
+        port=free_port(),
+        password=plan["password"],
+        folder=folder,
+        store_folder=Path(plan["store_folder"]),
+        wakeup=Wakeup(),
+        provider_options=provider_options,
+    )
 
 
 def remove_abandoned() -> None:

@@ -2,21 +2,32 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from fixwurx_celery.domain.bugs import AGENTS_PER_BUG
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.settings import Settings
 
-__all__ = ["NodePlan"]
+__all__ = ["MOST_NODES", "Growth", "NodePlan"]
 
-MOST_NODES = 64
+MOST_NODES: Final = 64
 """Each costs about 100 MB; who wants more has more hosts, and there nodes are started by hand."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What may be added while there is more to do: nodes of these kinds, the usual one first, as
+    long as there are fewer than `most`."""
+
+    most: int
+    specs: tuple[NodeSpec, ...]
+
+
 class NodePlan:
-    """Which nodes to start: those given, filled up to `count` with usual ones.
+    """Which nodes to start: those given, filled up to `count` with usual ones; and up to `most` of
+    the latter when they are needed.
 
     A usual node has the agents that FIXWURX_TOTAL_AGENTS says. Where that is not set, all nodes
     together have about three agents a core (a bug's three are rarely busy at once), because
@@ -24,7 +35,12 @@ class NodePlan:
     """
 
     def __init__(
-        self, settings: Settings, count: int | None = None, given: Sequence[str] = ()
+        self,
+        settings: Settings,
+        count: int | None = None,
+        given: Sequence[str] = (),
+        *,
+        most: int | None = None,
     ) -> None:
         """Raises ConfigurationError."""
         problems: list[str] = []
@@ -39,16 +55,17 @@ class NodePlan:
                 f"--nodes {count} is fewer than the {len(given)} given with --node; leave --nodes "
                 "out"
             )
-        if not 1 <= (count or 1) <= MOST_NODES or len(given) > MOST_NODES:
+        if not 1 <= (count or 1) <= (most or count or 1) <= MOST_NODES or len(given) > MOST_NODES:
             problems.append(f"there are 1 to {MOST_NODES} nodes; give that many")
         if problems:
             raise ConfigurationError(problems)
         default = settings.total_agents
         self._count = count or len(given) or max(1, min(8, -(-3 * cores() // default)))
+        self._most_nodes = max(most or 0, self._count)
         self._is_sized = "FIXWURX_TOTAL_AGENTS" in os.environ
         agents = default
         if not self._is_sized:
-            agents = max(AGENTS_PER_BUG, min(default, 3 * cores() // self._count))
+            agents = max(AGENTS_PER_BUG, min(default, 3 * cores() // self._most_nodes))
         self._most = default
         self._usual = NodeSpec(agents=agents, capabilities=settings.capabilities)
 
@@ -59,6 +76,14 @@ class NodePlan:
         if usual and not self._is_sized and largest < largest_bug <= self._most:
             usual[0] = replace(self._usual, agents=largest_bug)
         return self._given + usual
+
+    def growth(self, largest_bug: int = AGENTS_PER_BUG) -> Growth | None:
+        """What may be added; None where the number of nodes is fixed."""
+        if self._most_nodes == self._count:
+            return None
+        # Where the largest bug needs a larger node than usual, more of those may be needed too.
+        kinds = dict.fromkeys([self._usual, *self.nodes(largest_bug)[len(self._given) :]])
+        return Growth(most=self._most_nodes, specs=tuple(kinds))
 
 
 def cores() -> int:

@@ -20,7 +20,7 @@ from typing import Final
 from platformdirs import user_state_path
 
 from fixwurx_celery.errors import FixwurxError
-from fixwurx_celery.worker.processes import identity, is_alive
+from fixwurx_celery.processes import identity, is_alive
 
 __all__ = ["StateFolder", "prune", "state_root"]
 

@@ -1,5 +1,8 @@
 """Who starts and stops nodes. One file a provider; each imports its SDK when it is opened."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedState, Provider
 from fixwurx_celery.settings import Settings
@@ -16,5 +19,31 @@ def open_provider(settings: Settings, cluster: str) -> Provider | None:
     match settings.provider:
         case "none":
             return None
+        case "local":
+            from fixwurx_celery.providers.local import LocalProvider
+
+            return LocalProvider.of(settings, cluster)
+        case "docker":
+            with _extra("docker"):
+                from fixwurx_celery.providers.docker import DockerProvider
+            return DockerProvider(settings, cluster)
+        case "kubernetes":
+            with _extra("kubernetes"):
+                from fixwurx_celery.providers.kubernetes import KubernetesProvider
+            return KubernetesProvider(settings, cluster)
         case other:
             raise ConfigurationError([f"FIXWURX_PROVIDER={other} is not built in ({cluster})"])
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """For the import of a provider whose SDK the extra of this name brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            [
+                f"FIXWURX_PROVIDER={name} needs the package {error.name}, which is not installed: "
+                f"pip install 'fixwurx-celery[{name}]'"
+            ]
+        ) from error

@@ -7,6 +7,9 @@ everything there. Each call is harmless when repeated for the same name, and bou
     launch ──▶ STARTING ──▶ RUNNING ──stop──▶ STOPPING ──▶ ENDED ──remove──▶ not listed
                    └──────────┴── ends by itself ──────────▲
                    └──────────┴──────┴── remove (SIGKILL) ───────────────▶ not listed
+
+Who clears away by itself what it was told to stop, as Kubernetes does, lists it no more instead of
+ENDED.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,8 +62,10 @@ class Provider(Protocol):
     name: str
     """As FIXWURX_PROVIDER names it."""
 
-    scope: str
-    """What its list covers, for example a host. A launch of another scope is not its own."""
+    @property
+    def scope(self) -> str:
+        """What its list covers, for example a host. A launch of another scope is not its own. The
+        provider may have to ask for it, and then raises as its methods do."""
 
     def worker_id(self, name: str) -> str:
         """The Celery node name under which the node of this name registers."""
@@ -72,10 +77,12 @@ class Provider(Protocol):
         """Starts the node, unless one of its name is there. Does not wait until it registers."""
 
     def stop(self, name: str) -> None:
-        """Tells it to end (SIGTERM to its main process), which it does in its own time."""
+        """Tells it to end (SIGTERM to its main process), which it does in its own time. It gets one
+        SIGTERM however often it is told: a second one would hurry it."""
 
     def remove(self, name: str) -> None:
-        """Kills it if it still runs, and removes it from the list with all that belongs to it."""
+        """Kills it if it still runs, and removes it from the list with all that belongs to it. When
+        this returns it is not listed any more, and its name is free."""
 
     def close(self) -> None:
         """Closes this process's connections. The nodes go on."""

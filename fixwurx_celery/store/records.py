@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
 from fixwurx_celery.domain.clocks import BugClock, clock_of
@@ -30,6 +30,8 @@ __all__ = [
     "snapshot",
 ]
 
+
+STAGES: Final = {str(stage): stage for stage in LaunchStage}
 
 COUNTED: Final = {
     BugClock.WAITING: "waited_ms",
@@ -155,8 +157,7 @@ class BugRecord:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class Launch(NamedTuple):
     """A node that was launched, as the controllers know it. `since_ms` is when it came to its
     stage, `at_ms` when it was launched."""
 
@@ -286,14 +287,14 @@ def snapshot(seen: Mapping[str, Any]) -> Snapshot:
 def launch(node: str, told: Mapping[str, Any]) -> Launch:
     """The launch that the store has for this node."""
     return Launch(
-        node=node,
-        name=told["name"],
-        profile=told["profile"],
-        scope=told["scope"],
-        stage=LaunchStage(told["stage"]),
-        term=int(told["term"]),
-        at_ms=int(told["at_ms"]),
-        since_ms=int(told["since_ms"]),
+        node,
+        told["name"],
+        told["profile"],
+        told["scope"],
+        STAGES[told["stage"]],
+        int(told["term"]),
+        int(told["at_ms"]),
+        int(told["since_ms"]),
     )
 
 

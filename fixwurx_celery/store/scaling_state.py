@@ -7,7 +7,7 @@ store takes nothing of the earlier one any more: `TermOver` is raised, and its h
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fixwurx_celery.domain.nodes import LaunchStage
 from fixwurx_celery.errors import FixwurxError
@@ -24,10 +24,10 @@ class TermOver(FixwurxError):
     """A later scaling tick has been claimed: this one's holder must not act any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingNode:
+class ServingNode(NamedTuple):
     """A node in service. `state` is READY, STOPPING, or SICK (given single probes only). `holds`
-    has the agents of each bug on it, for those that were launched."""
+    has the agents of each bug on it, for those that were launched; of those more than half full
+    only the sum."""
 
     worker_id: str
     profile: str
@@ -80,28 +80,18 @@ class ScalingState:
 
     def observe(self, window_s: float, cluster: str) -> Observation:
         """What a decision depends on. `cluster` becomes the cluster's id where it has none."""
-        told = json.loads(
-            self._store.call("observe", window_ms=int(window_s * 1000), cluster=cluster)[1]
+        _, text, launches = self._store.call(
+            "observe", window_ms=int(window_s * 1000), cluster=cluster
         )
+        told = json.loads(text)
         provider = told["provider"] or {}
         return Observation(
             now_ms=int(told["now_ms"]),
             cluster=told["cluster"],
-            nodes=[
-                ServingNode(
-                    worker_id=node,
-                    profile=profile,
-                    state=state,
-                    free=int(free),
-                    bugs=int(bugs),
-                    idle_ms=int(idle_ms),
-                    holds=[int(agents) for agents in holds or ()],
-                )
-                for node, profile, state, free, bugs, idle_ms, holds in told["nodes"] or ()
-            ],
+            nodes=[ServingNode(*one) for one in told["nodes"] or ()],
             waiting={name: int(count) for name, count in (told["waiting"] or {}).items()},
             run_ms={name: int(ms) for name, ms in (told["runs"] or {}).items()},
-            launches={node: launch(node, said) for node, said in (told["launches"] or {}).items()},
+            launches={node: launch(node, said) for node, said in json.loads(launches).items()},
             boots_ms=[int(ms) for ms in told["boots"] or ()],
             failures=int(provider.get("failures", 0)),
             pause_until_ms=int(provider.get("pause_until_ms", 0)),

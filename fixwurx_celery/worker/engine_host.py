@@ -23,8 +23,8 @@ from typing import Any, Final, NoReturn
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.engine.base import EngineBug
+from fixwurx_celery.processes import die_with_parent, has_children, inherit_orphans
 from fixwurx_celery.settings import Settings
-from fixwurx_celery.worker.processes import die_with_parent, has_children, inherit_orphans
 
 __all__ = ["fork_host", "load_factory"]
 

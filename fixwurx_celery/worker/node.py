@@ -24,6 +24,7 @@ from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.broker import Doorbells, doorbell
 from fixwurx_celery.domain.bugs import Assignment, class_name
 from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
+from fixwurx_celery.processes import end_descendants, is_running
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check
@@ -31,7 +32,6 @@ from fixwurx_celery.worker.endings import Ending
 from fixwurx_celery.worker.incarnation import Incarnation
 from fixwurx_celery.worker.premises import Premises
 from fixwurx_celery.worker.presence import Presence
-from fixwurx_celery.worker.processes import end_descendants, is_running
 from fixwurx_celery.worker.recycling import Canary, begin_anew
 from fixwurx_celery.worker.ringer import Ringer
 from fixwurx_celery.worker.stopping import Stage, Stopping, see_to_end

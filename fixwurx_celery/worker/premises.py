@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fixwurx_celery.processes import identity, inherit_orphans, is_alive
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.worker import warden
 from fixwurx_celery.worker.endings import Spool
-from fixwurx_celery.worker.processes import identity, inherit_orphans, is_alive
 
 __all__ = ["Premises"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from fixwurx_celery.processes import end_all_children
 from fixwurx_celery.worker import warden
-from fixwurx_celery.worker.processes import end_all_children
 
 __all__ = ["Canary", "begin_anew"]
 

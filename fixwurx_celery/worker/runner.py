@@ -25,11 +25,11 @@ from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
 from fixwurx_celery.domain.clocks import Phase, RunClocks
 from fixwurx_celery.errors import StoreRefuses, StoreUnavailable
+from fixwurx_celery.processes import end_descendants, inherit_orphans, is_stopped
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
-from fixwurx_celery.worker.processes import end_descendants, inherit_orphans, is_stopped
 from fixwurx_celery.worker.stopping import Stage, Stopping
 
 __all__ = ["Runner"]

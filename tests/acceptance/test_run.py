@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.commands import Desk, desk
@@ -254,7 +255,11 @@ def test_bad_input_is_refused_before_anything_starts(at: Desk, content: str, exp
     [
         (["--node", "many"], "--node: node 'many' must begin with its agents, 1 to 1024"),
         (["--nodes", "1", "--node", "3", "--node", "3"], "--nodes 1 is fewer than the 2 given"),
-        (["--nodes", "0"], "0 is not in the range"),
+        (["--nodes", "0"], "0: there are 1 to 64 nodes"),
+        (["--nodes", "1..65"], "1..65: there are 1 to 64 nodes"),
+        (["--nodes", "4..1"], "4..1: the first must not be larger; write 1..4"),
+        (["--nodes", "1-4"], "'1-4' is no number of nodes; write for example 3, or 1..4"),
+        (["--nodes", "1..3", "--node", "3", "--node", "3"], "--nodes 1 is fewer than the 2 given"),
         (["--timeout", "0"], "0.0 is not in the range"),
         (["--nods", "2"], "No such option"),
     ],
@@ -477,6 +482,100 @@ def test_a_node_that_cannot_start_ends_the_run_with_its_last_words(at: Desk) -> 
     assert ended.status == 1
     assert "node1 cannot be kept running" in ended.err
     assert "no luck on this machine" in ended.err
+    at.check_nothing_is_left()
+
+
+# -- between two numbers of nodes ------------------------------------------------------------
+
+
+def many(count: int, **more: Any) -> list[dict[str, Any]]:
+    """Bugs each of which fills a node for two seconds."""
+    return [quick(f"b{n}", agents=3, steps=[{"sleep_s": 0.5}] * 4, **more) for n in range(count)]
+
+
+def launched(at: Desk) -> int:
+    """A bug runs on a node that was added; the main process of that node."""
+    wait_until("a node was added", lambda: at.named("-n auto1@"), within_s=30)
+    node = at.named("-n auto1@")[0]
+    wait_until("it runs a bug", lambda: len(in_session_of_engines(at, node.pid)), within_s=30)
+    return node.pid
+
+
+def in_session_of_engines(at: Desk, main: int) -> list[int]:
+    """What bugs of the node have started, beyond the processes of the node itself."""
+    below = {child.pid for child in psutil.Process(main).children(recursive=True)}
+    return [process.pid for process in at.named("left-behind") if process.pid in below]
+
+
+def test_more_nodes_are_started_while_bugs_wait_and_all_end_with_the_run(at: Desk) -> None:
+    ended = at.run("run", at.bugs(*many(6)), "--nodes", "1..3")
+
+    assert ended.status == 0, ended.err
+    assert (
+        "6 bugs on 1 node of this machine with 3 agents, and up to 3 nodes if needed" in ended.err
+    )
+    (why,) = [line for line in ended.err.splitlines() if line.startswith("scaling out: ")]
+    assert "3 of 3 agents on 1 node at work, 5 bugs waiting for 15 agents: " in why
+    assert "; 2 nodes to start (max_workers=3)" in why
+    nodes = {line["node"].partition("@")[0] for line in at.results()}
+    assert nodes == {"node1", "node2", "node3"}
+    at.check_nothing_is_left()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["command", "embedded.guardian", "providers.supervisor"])
+def test_kill_9_ends_nodes_that_were_added_too(at: Desk, victim: str) -> None:
+    command = at.start("run", at.bugs(endless("a", agents=3), endless("b", agents=3)),
+                       "--nodes", "1..2")  # fmt: skip
+    port = at.port()
+    node = launched(at)
+
+    if victim == "command":
+        command.kill()
+    else:
+        at.named(victim)[0].kill()
+    wait_until("the node is gone", lambda: not psutil.pid_exists(node))
+    if victim == "providers.supervisor":
+        # It is started again, and the bug goes on in a node that is added anew.
+        launched(at)
+        command.kill()
+    command.process.communicate(timeout=20)
+
+    at.check_nothing_is_left(port)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_nodes_that_were_added_too(at: Desk) -> None:
+    command = at.start("run", at.bugs(endless("a", agents=3), endless("b", agents=3)),
+                       "--nodes", "1..2")  # fmt: skip
+    launched(at)
+
+    for _ in range(3):
+        command.interrupt()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.process.wait(timeout=0.5)
+
+    assert command.end(within_s=5).status == 130
+    at.check_nothing_is_left()
+
+
+@pytest.mark.slow
+def test_up_adds_nodes_and_takes_them_away_when_they_have_nothing_to_do(at: Desk) -> None:
+    cluster = at.start("up", "--nodes", "1..2")
+    file = at.state / "up" / "env"
+    wait_until("up has written its address", file.exists, within_s=20)
+    exports = [line.removeprefix("export ") for line in file.read_text().splitlines()]
+    there = dict(line.split("=", 1) for line in exports)
+
+    run = at.run("run", at.bugs(*many(6)), **there)
+    wait_until("the added node is gone", lambda: not at.named("-n auto1@"), within_s=60)
+    cluster.interrupt()
+    ended = cluster.end()
+
+    assert run.status == 0, run.err
+    assert "scaling out: " in ended.out
+    assert "scaling in: " in ended.out
+    assert ended.status == 0
     at.check_nothing_is_left()
 
 

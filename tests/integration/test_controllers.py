@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fixwurx_celery.settings import Settings
@@ -38,6 +39,8 @@ class Process:
 
     def start(self) -> None:
         how = ["worker", "-n", f"{self.name}@here"]
+        if self.name.startswith("both"):
+            how += ["-B", "--schedule", str(self._folder / self.name), "--loglevel", "INFO"]
         if self.name.startswith("beat"):
             how = ["beat", "--schedule", str(self._folder / self.name), "--pidfile", ""]
         with (self._folder / f"{self.name}.log").open("ab") as log:
@@ -109,3 +112,19 @@ def test_each_tick_is_carried_out_once_whichever_controller_or_beat_is_killed(
     assert sorted(ticks.ended.values()) == [at for _, at in sorted(ticks.ended.items())]
     assert min(gaps) >= 0.9 * EVERY_S - 0.01, "a tick was carried out twice"
     assert max(gaps) <= EVERY_S + 2.0
+
+
+def test_a_beat_ends_with_its_controller_that_is_killed(settings: Settings, tmp_path: Path) -> None:
+    both = Process("both", settings, tmp_path)
+    main = psutil.Process(both.process.pid)
+
+    def beat_has_begun() -> bool:
+        return "beat: Starting..." in (tmp_path / "both.log").read_text()
+
+    try:
+        wait_until("beat has begun", beat_has_begun, within_s=20)
+        (beat,) = main.children()
+    finally:
+        both.kill()
+
+    wait_until("beat has ended", lambda: not beat.is_running())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixwurx_celery.domain.nodes import NodeSpec
-from fixwurx_celery.embedded import NodePlan, StateFolder, prune
+from fixwurx_celery.embedded import Growth, NodePlan, StateFolder, prune
 from fixwurx_celery.embedded.server import server_binary, server_configuration
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, NotBuilt
 from fixwurx_celery.settings import Settings
@@ -45,6 +45,34 @@ def test_nodes_are_sized_by_the_machine_but_hold_the_largest_bug() -> None:
     assert agents(3, largest=6) == [6, 3, 3]
     assert agents(3, largest=10) == [3, 3, 3]  # no usual node is that large: refused by the fit
     assert agents(3, ["7:gpu"], largest=7) == [7, 3, 3]
+
+
+@pytest.mark.usefixtures("on_two_cores")
+def test_nodes_that_may_be_added_are_sized_so_that_all_fit_the_machine() -> None:
+    plan = NodePlan(Settings(), 1, most=2)
+    usual = NodeSpec(agents=3, capabilities=frozenset({"python"}))
+
+    assert [node.agents for node in plan.nodes()] == [3]
+    assert plan.growth() == Growth(most=2, specs=(usual,))
+    assert NodePlan(Settings(), 2, most=2).growth() is None
+    assert NodePlan(Settings()).growth() is None
+
+
+@pytest.mark.usefixtures("on_two_cores")
+def test_of_the_node_that_holds_the_largest_bug_more_may_be_added() -> None:
+    plan = NodePlan(Settings(), 2, ["7:gpu"], most=4)
+
+    growth = plan.growth(largest_bug=9)
+
+    assert [node.agents for node in plan.nodes(9)] == [7, 9]
+    assert growth is not None
+    assert [str(spec) for spec in growth.specs] == ["3:python", "9:python"]
+
+
+@pytest.mark.parametrize(("count", "most"), [(3, 2), (1, 65)])
+def test_a_range_that_makes_no_sense_is_refused(count: int, most: int) -> None:
+    with pytest.raises(ConfigurationError, match="there are 1 to 64 nodes"):
+        NodePlan(Settings(), count, most=most)
 
 
 @pytest.mark.usefixtures("on_two_cores")

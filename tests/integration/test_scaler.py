@@ -121,7 +121,7 @@ def test_waiting_bugs_start_nodes_that_are_drained_and_stopped_when_nothing_need
 
     decision = bench.tick()
     assert len(decision.launch) == 3, decision.reason
-    assert sorted(bench.provider.nodes) == ["node1", "node2", "node3"]
+    assert sorted(bench.provider.nodes) == ["auto1", "auto2", "auto3"]
     assert not bench.tick().is_change, "those that start are counted"
     bench.boot()
     assert set(bench.stages().values()) == {LaunchStage.READY}
@@ -247,15 +247,26 @@ def test_a_provider_that_always_fails_is_reported_and_not_hammered(call: str, be
     assert bool(bench.provider.nodes) == (call == "launch")
 
 
+def test_a_provider_that_is_away_and_never_said_its_scope_is_a_trouble_like_others(
+    bench: Bench,
+) -> None:
+    bench.provider.fails = {"list", "scope"}
+
+    bench.tick()
+
+    (decision,) = bench.state.decisions(1)
+    assert decision.told["trouble"] == "list was refused"
+
+
 def test_a_node_that_never_registers_is_removed_and_counts_as_a_failure(bench: Bench) -> None:
     bench.store.submit([bug("b")])
     bench.tick()
-    assert list(bench.provider.nodes) == ["node1"]
-    bench.provider.change("node1", ProvidedState.STARTING, "image is being pulled")
+    assert list(bench.provider.nodes) == ["auto1"]
+    bench.provider.change("auto1", ProvidedState.STARTING, "image is being pulled")
 
     bench.tick(s=bench.settings.boot_timeout_sec + 1)
 
-    assert "remove node1" in bench.provider.calls
+    assert "remove auto1" in bench.provider.calls
     (failed,) = [
         event for event in bench.store.events("0", most=500) if event.action == "launch_failed"
     ]
@@ -267,7 +278,7 @@ def test_a_node_that_ends_before_it_registers_is_replaced_with_its_reason_kept(
 ) -> None:
     bench.store.submit([bug("b")])
     bench.tick()
-    bench.provider.change("node1", ProvidedState.ENDED, "status 1: no module named x")
+    bench.provider.change("auto1", ProvidedState.ENDED, "status 1: no module named x")
 
     decision = bench.tick()
 
@@ -279,19 +290,19 @@ def test_a_silent_node_has_a_boots_time_to_come_back_and_is_then_killed(bench: B
     bench.store.submit([bug("b")])
     bench.tick()
     bench.boot()
-    life = bench.lives.pop("node1@fake")
+    life = bench.lives.pop("auto1@fake")
     bench.tick(s=30)
-    assert bench.stages() == {"node1@fake": LaunchStage.STARTING}
+    assert bench.stages() == {"auto1@fake": LaunchStage.STARTING}
 
-    bench.store.register("node1@fake", "again", "9|python", {})
-    bench.lives["node1@fake"] = replace(life, incarnation="again")
+    bench.store.register("auto1@fake", "again", "9|python", {})
+    bench.lives["auto1@fake"] = replace(life, incarnation="again")
     bench.tick()
-    assert bench.stages() == {"node1@fake": LaunchStage.READY}
+    assert bench.stages() == {"auto1@fake": LaunchStage.READY}
 
     bench.lives.clear()
     bench.tick(s=30)
     bench.tick(s=130)
-    assert "remove node1" in bench.provider.calls
+    assert "remove auto1" in bench.provider.calls
 
 
 def test_what_is_left_of_a_forgotten_launch_is_adopted(bench: Bench) -> None:
@@ -302,7 +313,7 @@ def test_what_is_left_of_a_forgotten_launch_is_adopted(bench: Bench) -> None:
 
     bench.tick()
 
-    assert bench.stages() == {"node1@fake": LaunchStage.READY}
+    assert bench.stages() == {"auto1@fake": LaunchStage.READY}
 
 
 def test_a_recorded_decision_can_be_taken_again_from_its_inputs(bench: Bench) -> None:

@@ -2,7 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
+from fixwurx_celery.cluster.connection import refusal
 from fixwurx_celery.domain.bugs import Bug, BugState
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.store import ClusterStore
 from tests.support.clock import Clock
 from tests.support.cluster import bug, finish, node, nodes, running, start
@@ -107,6 +109,35 @@ def test_agents_beyond_the_largest_node_are_refused_with_the_number(store: Clust
     assert [(r.status, r.detail) for r in results] == [
         ("ASSIGNED", "big"), ("UNSATISFIABLE", "12"), ("UNSATISFIABLE", "9"),
     ]  # fmt: skip
+
+
+def test_where_nodes_are_launched_demand_that_none_could_serve_is_refused_with_the_reason(
+    make_store: MakeStore,
+) -> None:
+    specs = (
+        NodeSpec(agents=9, capabilities=frozenset({"python"})),
+        NodeSpec(agents=4, capabilities=frozenset({"gpu"})),
+    )
+    store = make_store(provider="local", node_specs=specs)
+    node(store, "own", agents=6, labels=["tpu"])
+    bugs = [
+        bug("a", agents=4, requires=["gpu"]),
+        bug("b", agents=5, requires=["gpu"]),
+        bug("c", agents=6, requires=["tpu"]),
+        bug("d", requires=["fpga"]),
+    ]
+
+    results, _ = store.submit(bugs)
+
+    assert [(r.status, r.detail) for r in results] == [
+        ("PENDING", ""), ("UNSATISFIABLE", "4"), ("ASSIGNED", "own"), ("UNSATISFIABLE", "0"),
+    ]  # fmt: skip
+    assert [str(refusal(bugs[i], results[i])) for i in (1, 3)] == [
+        "cannot take bug b: it needs 5 agents at once and the largest node with gpu has 4; "
+        "lower `agents`, or start a larger node",
+        "cannot take bug d: no node with fpga is there, and none can be started; add such a node "
+        "to FIXWURX_NODE_SPECS, or start one",
+    ]
 
 
 def test_more_classes_than_the_bound_are_refused(store: ClusterStore) -> None:

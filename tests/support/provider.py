@@ -17,11 +17,16 @@ class FakeProvider:
     (`launch`) or after (`launch!`) the call has done its work."""
 
     name: str = "fake"
-    scope: str = "fake:here"
     nodes: dict[str, ProvidedNode] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
     dies_at: str = ""
     calls: list[str] = field(default_factory=list)
+
+    @property
+    def scope(self) -> str:
+        if "scope" in self.fails:
+            raise ProviderError("scope was refused")
+        return "fake:here"
 
     def worker_id(self, name: str) -> str:
         return f"{name}@fake"

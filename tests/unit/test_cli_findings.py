@@ -12,12 +12,14 @@ from fixwurx_celery.cli.findings import (
     about_clock,
     about_controller,
     about_nodes,
+    about_scaling,
     about_waiting,
     unservable,
 )
 from fixwurx_celery.cli.server_findings import about_replicas, about_server
 from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.settings import Settings
+from fixwurx_celery.store.scaling_state import Decision
 from tests.support.views import NOW_MS, node, snapshot
 
 GOOD: Mapping[str, Any] = {
@@ -238,3 +240,33 @@ def test_replicas_that_could_not_take_over_are_told(
 
     assert finding.level == level
     assert said in finding.found
+
+
+def decision(ago_s: float = 5, **told: Any) -> Decision:
+    told = {"provider": "local", "interval_s": 30.0, "trouble": "", "impossible": [], **told}
+    at_ms = int(NOW_MS - ago_s * 1000)
+    return Decision(id=f"{at_ms}-0", term=1, action="hold", reason="all is well", told=told)
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (decision(), []),
+        (decision(94), []),
+        (decision(96), ["the last decision was 96 s ago"]),
+        (None, ["no controller has decided anything yet"]),
+        (decision(trouble="no daemon"), ["local is in trouble: no daemon"]),
+        (
+            decision(impossible=["1 bug of 30 agents"]),
+            ["1 bug of 30 agents cannot be served by any node, nor by one that could be started"],
+        ),
+    ],
+)
+def test_scaling_that_does_not_happen_is_told(last: Decision | None, expected: list[str]) -> None:
+    findings = about_scaling(last, NOW_MS, Settings(provider="local"))
+
+    assert [one.found for one in findings if one.level == "WARN"] == expected
+
+
+def test_nobody_needs_to_scale_where_nothing_starts_nodes() -> None:
+    assert [one.level for one in about_scaling(None, NOW_MS, Settings())] == ["OK"]

@@ -27,9 +27,7 @@ local largest = {}
 for i, entry in ipairs(list) do
   local id, class = entry[1], entry[2]
   local known = redis.call('HMGET', bug_key(id), 'state', 'node', 'epoch')
-  if not largest[class] then
-    largest[class] = math.max(largest_total(class), limits.largest_node)
-  end
+  if not largest[class] then largest[class] = largest_total(class) end
   if known[1] then
     results[i] = { 'KNOWN', known[1] }
     if known[1] == 'ASSIGNED' then ring_again(id, known[2], known[3]) end

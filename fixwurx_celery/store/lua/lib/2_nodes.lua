@@ -146,12 +146,15 @@ local function count_profile(profile, change)
   end
 end
 
--- The most agents that one registered node with these labels has.
+-- The most agents that one node with these labels has: one that is registered, or that can be
+-- launched. Where nothing is launched, somebody may start a node with any labels.
 local function largest_total(class)
   local wanted = '0|' .. table.concat(parse(class).labels, ',')
-  local largest = 0
-  for _, profile in ipairs(redis.call('HKEYS', PROFILES)) do
-    if serves(profile, wanted) then largest = math.max(largest, parse(profile).agents) end
+  local largest = #limits.launchable == 0 and limits.largest_node or 0
+  for _, list in ipairs({ redis.call('HKEYS', PROFILES), limits.launchable }) do
+    for _, profile in ipairs(list) do
+      if serves(profile, wanted) then largest = math.max(largest, parse(profile).agents) end
+    end
   end
   return largest
 end

@@ -1,0 +1,85 @@
+"""The beds: a provider that has one here passes the suite of `test_every_provider.py`."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.docker_daemon import DockerDaemon, NoDocker, start_docker
+from tests.support.kube import Kube, NoKube, start_kube
+from tests.support.provided_cluster import ProvidedCluster
+from tests.support.provider_beds import Bed, DockerBed, KubernetesBed
+
+BEDS = [
+    pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("kubernetes", marks=pytest.mark.kubernetes),
+]
+
+MakeCluster = Callable[..., ProvidedCluster]
+
+
+@pytest.fixture(scope="session", params=BEDS)
+def bed(request: pytest.FixtureRequest) -> Bed:
+    """Each provider's in turn: the fixture of its name with `_bed` behind it."""
+    found: Bed = request.getfixturevalue(f"{request.param}_bed")
+    return found
+
+
+@pytest.fixture(scope="session")
+def docker_daemon() -> Iterator[DockerDaemon]:
+    """One for all tests. They leave it running."""
+    pytest.importorskip("docker", reason="needs pip install 'fixwurx-celery[docker]'")
+    try:
+        daemon = start_docker()
+    except NoDocker as error:
+        _absent(error)
+    with daemon, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", daemon.url)
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def docker_bed(docker_daemon: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) -> DockerBed:
+    """Containers."""
+    return DockerBed(docker_daemon, tmp_path_factory.mktemp("docker"))
+
+
+@pytest.fixture(scope="session")
+def kube(docker_daemon: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    """One for all tests. They leave it running."""
+    pytest.importorskip("kubernetes", reason="needs pip install 'fixwurx-celery[kubernetes]'")
+    try:
+        cluster = start_kube(tmp_path_factory.mktemp("kube"), docker_daemon)
+    except NoKube as error:
+        _absent(error)
+    with cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kubernetes_bed(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesBed]:
+    """Pods."""
+    with kube.namespace() as namespace:
+        yield KubernetesBed(kube, namespace, tmp_path_factory.mktemp("kubernetes"))
+
+
+@pytest.fixture
+def make_cluster(redis_url: str, tmp_path: Path) -> Iterator[MakeCluster]:
+    """Makes clusters on a bed, with options of its provider. Nothing of them stays."""
+    made: list[ProvidedCluster] = []
+
+    def make(bed: Bed, **options: Any) -> ProvidedCluster:
+        made.append(ProvidedCluster(bed, redis_url, tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def _absent(error: Exception) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(str(error))
+    pytest.skip(str(error))
