@@ -145,8 +145,8 @@ def simulate_command(
     outcome = simulate(trace, PolicyScaler(policy, trace.arrivals, interval), setup, seed)
     told = _told(outcome, trace, setup)
     if plot is not None:
-        draw(outcome, f"{trace.name}: {told['node_hours']:g} node-hours, p95 waiting "
-             f"{told['wait_s'].get('p95', 0):g} s", plot)  # fmt: skip
+        draw(outcome, f"{trace.name}: {told['node_hours']:.1f} node-hours, p95 waiting "
+             f"{told['wait_s'].get('p95', 0):.0f} s", plot)  # fmt: skip
     found = _compared(trace, setup, bounds[1], seed) if compare else []
     if as_json:
         print_json(told | ({"comparison": [_match(one) for one in found]} if compare else {}))

@@ -35,7 +35,7 @@ def draw(outcome: Outcome, title: str, path: Path) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True)
         _agents(upper, outcome.samples)
         _nodes(lower, outcome.samples)
-        upper.set_title(title, loc="left")
+        figure.suptitle(title, x=0.01, ha="left")
         try:
             figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
         except OSError as error:
@@ -45,10 +45,10 @@ def draw(outcome: Outcome, title: str, path: Path) -> None:
 def _agents(axes: Any, samples: Sequence[Sample]) -> None:
     hours, demand = _steps(samples, [one.demand for one in samples])
     axes.fill_between(
-        hours, demand, step="post", color=ORANGE, alpha=0.3, label="asked for: at work or waiting"
+        hours, demand, step="post", color=ORANGE, alpha=0.3, label="at work or asked for"
     )
     hours, capacity = _steps(samples, [one.capacity for one in samples])
-    axes.step(hours, capacity, where="post", color=BLUE, linewidth=1.2, label="of serving nodes")
+    axes.step(hours, capacity, where="post", color=BLUE, linewidth=1.2, label="that serve")
     axes.set_ylabel("agents")
     _finish(axes)
 
@@ -70,7 +70,8 @@ def _finish(axes: Any) -> None:
     axes.set_ylim(bottom=0)
     axes.margins(x=0)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", ncols=3, frameon=False)
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
 
 
 def _steps(samples: Sequence[Sample], values: Sequence[int]) -> tuple[list[float], list[int]]:
