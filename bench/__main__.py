@@ -9,7 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import admission, end_to_end, failover, heavy_tail, scaling, scaling_tick, submit
+from bench import (
+    admission,
+    end_to_end,
+    failover,
+    heavy_tail,
+    scaling,
+    scaling_knobs,
+    scaling_tick,
+    submit,
+)
 from bench.figures import Report, show, write
 
 __all__ = ["main"]
@@ -22,6 +31,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "failover": failover.measure,
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
+    "scaling_knobs": scaling_knobs.measure,
 }
 
 

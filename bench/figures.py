@@ -135,6 +135,7 @@ ORDER = (
     "failover",
     "scaling_tick",
     "scaling",
+    "scaling_knobs",
 )
 
 
