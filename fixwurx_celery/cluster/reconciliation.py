@@ -8,7 +8,7 @@ compares them anew, so it does not matter where an earlier one died.
                     ▼                                           ▼
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,7 +18,7 @@ from fixwurx_celery.providers import ProvidedNode, ProvidedState
 from fixwurx_celery.store.records import Launch
 from fixwurx_celery.store.scaling_state import Observation, ServingNode
 
-__all__ = ["Step", "StepKind", "names_in_use", "reconcile"]
+__all__ = ["Step", "StepKind", "reconcile"]
 
 QUICK_END_S: Final = 60.0
 """A node that ends by itself so soon after it registered was of no use."""
@@ -59,14 +59,12 @@ def reconcile(
 ) -> list[Step]:
     """The steps, by node. `provided` is by node name. Launches of another scope, say another host,
     are not this controller's to judge."""
-    serving = {node.worker_id: node for node in seen.nodes}
+    serving = {node.worker_id: node for node in (*seen.nodes, *seen.candidates)}
     steps: list[Step] = []
     for node, launch in seen.launches.items():
         if launch.scope != scope:
             continue
         found = provided.get(node)
-        if launch.stage is LaunchStage.READY and node in serving:
-            continue  # nearly all of them
         for kind, reason in _judge(
             launch,
             found,
@@ -79,7 +77,7 @@ def reconcile(
                 Step(kind=kind, node=node, name=launch.name, reason=reason, provided=found)
             )
     for node, found in provided.items():
-        if node not in seen.launches:
+        if node not in seen.known:
             gone = found.state is ProvidedState.ENDED
             steps.append(
                 Step(
@@ -141,12 +139,3 @@ def _judge(
             yield StepKind.STOP, "it is to end"
         case _:
             pass
-
-
-def names_in_use(seen: Observation, provided: Iterable[ProvidedNode]) -> set[str]:
-    """What a new node may not be called, with what comes before the `@` of any node."""
-    return (
-        {node.worker_id.partition("@")[0] for node in seen.nodes}
-        | {launch.name for launch in seen.launches.values()}
-        | {one.name for one in provided}
-    )

@@ -57,7 +57,7 @@ def views(draw: st.DrawFn) -> ClusterView:
         supply=supply_of(nodes),
         starting=draw(st.dictionaries(SPECS, st.integers(1, 3))),
         draining=[
-            Draining(worker_id=f"d{i}", spec=draw(SPECS), holds=(1,))
+            Draining(worker_id=f"d{i}", spec=draw(SPECS), held=1)
             for i in range(draw(st.integers(0, 3)))
         ],
         candidates=nodes[: draw(st.integers(0, len(nodes)))],
@@ -98,7 +98,7 @@ def after(view: ClusterView, decision: ScalingDecision) -> ClusterView:
         draining=[
             *view.draining,
             *(
-                Draining(worker_id=one.worker_id, spec=one.spec, holds=one.holds)
+                Draining(worker_id=one.worker_id, spec=one.spec, held=sum(one.holds))
                 for one in gone.values()
             ),
         ],

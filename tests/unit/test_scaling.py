@@ -134,7 +134,7 @@ def test_while_demand_falls_nodes_stay_unless_even_its_peak_left_most_agents_idl
 
 def test_what_draining_nodes_still_run_is_demand_to_come() -> None:
     view = ClusterView(supply=[Supply(spec=NODE, free=6, count=3)], candidates=candidates(3, 3))
-    leaving = Draining(worker_id="d", spec=NODE, holds=(9,))
+    leaving = Draining(worker_id="d", spec=NODE, held=9)
 
     assert decide(view, POLICY).drain == ("n0",)
     assert decide(replace(view, draining=[leaving]), POLICY).drain == ()

@@ -71,7 +71,7 @@ def shortage(view: ClusterView, policy: ScalingPolicy) -> Shortage:
         total[policy.specs[0]] += result.headroom
     # What a draining node ends is demand that will come to the others.
     for leaving in view.draining:
-        load[leaving.spec] += sum(leaving.holds)
+        load[leaving.spec] += leaving.held
     for spec, count in total.items():
         enough = math.ceil(load[spec] / (spec.agents * policy.target) - 1e-6)
         result.needed[spec.profile] = count if result.nodes[spec] else min(count, enough)

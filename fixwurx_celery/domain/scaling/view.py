@@ -50,12 +50,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draining:
-    """A node of ours that is being scaled in and can still be had back. `holds` has the agents of
-    each bug that it ends."""
+    """A node of ours that is being scaled in and can still be had back. `held` are its agents that
+    are still at work."""
 
     worker_id: str
     spec: NodeSpec
-    holds: tuple[int, ...] = ()
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +119,7 @@ class ClusterView:
             ],
             "starting": {spec.profile: count for spec, count in self.starting.items()},
             "draining": [
-                {
-                    "worker_id": one.worker_id,
-                    "profile": one.spec.profile,
-                    "holds": list(one.holds),
-                }
+                {"worker_id": one.worker_id, "profile": one.spec.profile, "held": one.held}
                 for one in self.draining
             ],
             "candidates": [
@@ -157,7 +153,7 @@ class ClusterView:
                 Draining(
                     worker_id=one["worker_id"],
                     spec=spec(one["profile"]),
-                    holds=tuple(one.get("holds", ())),
+                    held=one.get("held", 0),
                 )
                 for one in told["draining"]
             ],

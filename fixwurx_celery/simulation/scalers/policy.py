@@ -57,7 +57,7 @@ class PolicyScaler:
             supply=[Supply(spec=spec, free=free, count=n) for (spec, free), n in alike.items()],
             starting=Counter(node.spec for node in fleet.starting),
             draining=[
-                Draining(worker_id=node.name, spec=node.spec, holds=tuple(node.holds.values()))
+                Draining(worker_id=node.name, spec=node.spec, held=node.spec.agents - node.free)
                 for node in fleet.draining
             ],
             candidates=[
