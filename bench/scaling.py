@@ -203,13 +203,13 @@ def add_cost(report: Report) -> None:
     policy = ScalingPolicy(specs=[SPEC], max_workers=50_000)
     took = []
     for _ in range(11):
-        began = time.perf_counter()
+        began = time.process_time()
         decide(view, policy)
-        took.append(1000 * (time.perf_counter() - began))
+        took.append(1000 * (time.process_time() - began))
     report.add(
         "one decision",
         statistics.median(took),
-        "ms",
+        "ms of the processor",
         at_most=50,
         note="10 000 nodes in 200 distinct supplies, 1 000 000 bugs of 256 classes waiting",
     )

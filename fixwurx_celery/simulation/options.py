@@ -27,7 +27,7 @@ INTERVAL_S: Final = 30.0
 TARGETS: Final = (0.4, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 WINDOWS_S: Final = (0.0, 60.0)
 INTERVALS_S: Final = (5.0, 30.0)
-WAITS_S: Final = (60.0, 120.0, 180.0, 240.0, 360.0, 600.0, 900.0, 1500.0)
+WAITS_S: Final = (60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 480.0, 600.0, 720.0, 900.0, 1500.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,10 @@ def _ours(spec: NodeSpec, mean: int, peak: int, most: int) -> list[Option]:
     found += [
         one(1, most, interval_s, target=target, window_s=window_s)
         for target, window_s, interval_s in product(TARGETS, WINDOWS_S, INTERVALS_S)
+    ]
+    found += [
+        one(1, most, 15.0, target=target, window_s=window_s)
+        for target, window_s in product(TARGETS[4:], WINDOWS_S)
     ]
     # Where bugs may wait for long, that is the knob, or the bound on nodes; where none may, the
     # floor.
