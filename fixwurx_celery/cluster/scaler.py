@@ -12,7 +12,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from itertools import count
-from typing import Final
+from typing import Final, assert_never
 
 from fixwurx_celery.cluster.connection import Connection
 from fixwurx_celery.cluster.reconciliation import Step, StepKind, reconcile
@@ -126,7 +126,6 @@ class Scaler:
                         kill_after_s=self._settings.drain_timeout_sec + KILL_AFTER_S,
                     )
                     for step in steps:
-                        log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
                         self._take(term, step, provider)
             except (ProviderError, ConfigurationError) as error:
                 trouble = str(error)
@@ -185,20 +184,20 @@ class Scaler:
     # -- doing it --------------------------------------------------------------------------
 
     def _take(self, term: int, step: Step, provider: Provider) -> None:
+        if step.kind is not StepKind.LAUNCH:
+            log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
         match step.kind:
-            case StepKind.ADOPT if step.provided is not None:
+            case StepKind.ADOPT:
                 self._state.adopt_launch(
                     term,
                     step.node,
                     name=step.name,
-                    profile=step.provided.spec.profile,
+                    profile=step.spec.profile,
                     scope=provider.scope,
-                    age_s=step.provided.age_s,
+                    age_s=step.age_s,
                 )
             case StepKind.LAUNCH:
-                launch = self._observe().launches.get(step.node)
-                if launch is not None:
-                    provider.launch(self._order(step.name, NodeSpec.of_profile(launch.profile)))
+                provider.launch(self._order(step.name, step.spec))
             case StepKind.SETTLE:
                 self._state.move_launch(term, step.node, LaunchStage.READY, step.reason)
             case StepKind.AWAIT:
@@ -216,7 +215,7 @@ class Scaler:
             case StepKind.FORGET:
                 self._state.end_launch(term, step.node, step.reason)
             case _:
-                pass
+                assert_never(step.kind)
 
     def _act(
         self, term: int, decision: ScalingDecision, provider: Provider, taken: set[str]
