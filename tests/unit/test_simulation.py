@@ -177,6 +177,15 @@ def test_a_square_wave_is_at_most_two_changes_a_flank(target: float) -> None:
     assert max(changes_between(outcome, h * 3600, (h + 1) * 3600) for h in range(1, 8)) <= 2
 
 
+def test_a_long_bug_that_is_left_over_keeps_one_node() -> None:
+    trace = trace_of(*[(0, 300)] * 29, (0, 3600))
+
+    outcome = simulate(trace, ours(trace), SETUP)
+
+    # All others end at 360 s or soon after, and are not needed for a window and a tick.
+    assert max(sample.nodes for sample in outcome.samples if sample.at_s >= 600) == 1
+
+
 def test_an_hpa_scales_down_by_the_highest_recommendation_of_five_minutes() -> None:
     hpa = HpaScaler(NODE, 1, 60, 3.0, counts_running=True)
 
