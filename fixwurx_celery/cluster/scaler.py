@@ -49,6 +49,8 @@ def policy_of(settings: Settings) -> ScalingPolicy:
         max_workers=settings.max_workers,
         target=settings.scale_up_threshold,
         window_s=settings.scale_down_window_sec,
+        scale_down_threshold=settings.scale_down_threshold,
+        acceptable_wait_s=settings.acceptable_wait_sec,
     )
 
 

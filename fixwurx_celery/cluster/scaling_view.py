@@ -24,7 +24,9 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
             case LaunchStage.STARTING if launch.node not in in_supply:
                 starting[launch.profile] += 1
             case LaunchStage.DRAINING if launch.node in serving and launch.scope == scope:
-                draining.append(Draining(worker_id=launch.node, spec=_spec(launch.profile)))
+                spec = _spec(launch.profile)
+                held = spec.agents - serving[launch.node].free
+                draining.append(Draining(worker_id=launch.node, spec=spec, held=held))
             case LaunchStage.DRAINING | LaunchStage.STOPPING:
                 others += 1  # on its way out
             case LaunchStage.READY if launch.node not in in_supply:

@@ -1,6 +1,6 @@
 """Real nodes, started and stopped by real controllers on the `local` provider, some of them killed.
 
-pytest -m chaos -s tests/chaos/test_scaling.py
+pytest -m chaos -s tests/chaos/test_scaling_chaos.py
 """
 
 import os
