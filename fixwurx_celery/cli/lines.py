@@ -105,7 +105,9 @@ def check_cluster(connection: Connection, packed: Sequence[Packed]) -> list[str]
         *(node.total_agents for node in nodes),
         *(spec.agents for spec in specs),
     )
-    offered = frozenset().union(*(one.capabilities for one in (*nodes, *specs)))
+    offered = frozenset().union(
+        *(node.capabilities for node in nodes), *(spec.capabilities for spec in specs)
+    )
     too_large = [each.bug for each in packed if each.bug.agents > largest]
     if too_large:
         raise FixwurxError(
