@@ -9,7 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import admission, end_to_end, failover, heavy_tail, scaling_tick, submit
+from bench import (
+    admission,
+    end_to_end,
+    failover,
+    heavy_tail,
+    scaling,
+    scaling_knobs,
+    scaling_tick,
+    submit,
+)
 from bench.figures import Report, show, write
 
 __all__ = ["main"]
@@ -21,6 +30,8 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
     "scaling_tick": scaling_tick.measure,
+    "scaling": scaling.measure,
+    "scaling_knobs": scaling_knobs.measure,
 }
 
 
@@ -28,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 when all ran; what they measured is not judged here."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures on real processes beside plain Celery; about 15 minutes for all.",
+        description="Measures on real processes beside plain Celery; about 25 minutes for all.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument(

@@ -127,7 +127,16 @@ def machine() -> dict[str, Any]:
     }
 
 
-ORDER = ("admission", "submit", "end_to_end", "heavy_tail", "failover", "scaling_tick")
+ORDER = (
+    "admission",
+    "submit",
+    "end_to_end",
+    "heavy_tail",
+    "failover",
+    "scaling_tick",
+    "scaling",
+    "scaling_knobs",
+)
 
 
 def markdown(results: Path) -> str:

@@ -49,21 +49,25 @@ def controller_app(settings: Settings) -> Celery:
     app = make_app(settings, "fixwurx_celery.controller")
     health_s = settings.health_check_interval_sec
     sweep_s = min(health_s, MOST_BETWEEN_SWEEPS_S, settings.heartbeat_timeout_sec / 4)
-    scale_s, sync_s = settings.scaling_interval_sec, settings.sync_interval_sec
     app.conf.update(
         task_queues=[Queue(CONTROL_QUEUE)],
         worker_concurrency=1,
         worker_pool="solo",
         worker_consumer="fixwurx_celery.worker.app:NodeConsumer",
         beat_schedule={
-            # A tick that was not taken within its own period is worthless: the next one is due.
-            "sweep": {"task": SWEEP, "schedule": sweep_s, "options": {"expires": sweep_s}},
-            **(
-                {"sync": {"task": SYNC, "schedule": sync_s, "options": {"expires": sync_s}}}
-                if settings.state_path
-                else {}
-            ),
-            "scale": {"task": SCALE, "schedule": scale_s, "options": {"expires": scale_s}},
+            name: {
+                "task": task,
+                "schedule": every_s,
+                # A tick that was not taken within its own period is worthless: the next one is due.
+                # `expiration` is the broker's, where it can (RabbitMQ): they do not pile up while
+                # nobody takes them.
+                "options": {"expires": every_s, "expiration": every_s},
+            }
+            for name, task, every_s in (
+                ("sweep", SWEEP, sweep_s),
+                ("scale", SCALE, settings.scaling_interval_sec),
+                *([("sync", SYNC, settings.sync_interval_sec)] if settings.state_path else []),
+            )
         },
     )
     holder = f"{socket.gethostname()}:{os.getpid()}"

@@ -74,21 +74,33 @@ class Settings:
     scale_up_threshold: float = setting(
         0.8,
         "FIXWURX_SCALE_UP_THRESHOLD",
-        "The utilisation aimed at: where demand would exceed it, nodes are added.",
+        "The utilisation aimed at. Nodes are added for bugs that find no free agents at once, and "
+        "for headroom when half of what this leaves is used up (0.8: above 90 %).",
         low=0.05,
         high=1,
     )
     scale_down_threshold: float = setting(
         0.3,
         "FIXWURX_SCALE_DOWN_THRESHOLD",
-        "Utilisation below which nodes are removed.",
+        "Utilisation below which nodes are removed while demand still falls: the highest of the "
+        "window counts. Once demand has stopped falling, all that the window did without is "
+        "removed. Higher: sooner, in more steps.",
         low=0,
         high=0.95,
     )
     scale_down_window_sec: float = setting(
-        300.0,
+        60.0,
         "FIXWURX_SCALE_DOWN_WINDOW_SEC",
-        "Seconds for which fewer nodes must have sufficed before any is removed.",
+        "Seconds for which fewer nodes must have sufficed before any is removed: about as long as "
+        "a node takes to start. Longer: fewer changes, more node-hours.",
+        low=0,
+        high=86400,
+    )
+    acceptable_wait_sec: float = setting(
+        0.0,
+        "FIXWURX_ACCEPTABLE_WAIT_SEC",
+        "Seconds that bugs may wait for nodes that are there before others are started for them. "
+        "More waiting, fewer node-hours; it tells most with FIXWURX_SCALE_UP_THRESHOLD=1.",
         low=0,
         high=86400,
     )

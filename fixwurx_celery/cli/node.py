@@ -51,10 +51,10 @@ def list_(as_json: bool) -> None:
         return
     print_table(NODE_COLUMNS, [node_row(one, snapshot) for one in nodes])
     if not snapshot.live:
-        click.echo(
-            "no node is in service; start one with `celery -A fixwurx_celery worker -n node1@%h`",
-            err=True,
-        )
+        how = "start one with `celery -A fixwurx_celery worker -n node1@%h`"
+        if connection.settings.launchable:
+            how = "a controller starts them when bugs wait"
+        click.echo(f"no node is in service; {how}", err=True)
 
 
 @node.command(epilog=examples("node show node1@host", "node show node1"))

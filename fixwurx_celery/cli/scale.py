@@ -1,4 +1,4 @@
-"""`scale plan|history|explain`: how many nodes there should be, and why."""
+"""`scale plan|history|explain|simulate`: how many nodes there should be, and why."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ import click
 
 from fixwurx_celery.cli.connection import cluster
 from fixwurx_celery.cli.options import examples, json_option, option
+from fixwurx_celery.cli.simulate import simulate_command
 from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.scaler import pause_of, policy_of
@@ -31,7 +32,10 @@ COLUMNS: Final = [
 
 @click.group()
 def scale() -> None:
-    """How many nodes there should be: plan, history, explain."""
+    """How many nodes there should be: plan, history, explain, simulate."""
+
+
+scale.add_command(simulate_command)
 
 
 @scale.command(epilog=examples("scale plan", "scale plan --max 20"))

@@ -8,17 +8,17 @@ compares them anew, so it does not matter where an earlier one died.
                     ▼                                           ▼
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from fixwurx_celery.domain.nodes import LaunchStage
+from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
 from fixwurx_celery.providers import ProvidedNode, ProvidedState
 from fixwurx_celery.store.records import Launch
 from fixwurx_celery.store.scaling_state import Observation, ServingNode
 
-__all__ = ["Step", "StepKind", "names_in_use", "reconcile"]
+__all__ = ["Step", "StepKind", "reconcile"]
 
 QUICK_END_S: Final = 60.0
 """A node that ends by itself so soon after it registered was of no use."""
@@ -40,13 +40,15 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to do, and why. `name` is the provider's for the node."""
+    """One thing to do, and why. `name` is the provider's for the node, `age_s` counts from when it
+    came to its stage, or from its launch where nobody remembers it."""
 
     kind: StepKind
     node: str
     name: str
+    spec: NodeSpec
     reason: str
-    provided: ProvidedNode | None = None
+    age_s: float
 
 
 def reconcile(
@@ -59,35 +61,36 @@ def reconcile(
 ) -> list[Step]:
     """The steps, by node. `provided` is by node name. Launches of another scope, say another host,
     are not this controller's to judge."""
-    serving = {node.worker_id: node for node in seen.nodes}
+    serving = {node.worker_id: node for node in (*seen.nodes, *seen.candidates)}
     steps: list[Step] = []
     for node, launch in seen.launches.items():
         if launch.scope != scope:
             continue
         found = provided.get(node)
-        if launch.stage is LaunchStage.READY and node in serving:
-            continue  # nearly all of them
+        age_s = (seen.now_ms - launch.since_ms) / 1000
         for kind, reason in _judge(
             launch,
             found,
             serving.get(node),
-            age_s=(seen.now_ms - launch.since_ms) / 1000,
+            age_s=age_s,
             boot_timeout_s=boot_timeout_s,
             kill_after_s=kill_after_s,
         ):
+            spec = NodeSpec.of_profile(launch.profile)
             steps.append(
-                Step(kind=kind, node=node, name=launch.name, reason=reason, provided=found)
+                Step(kind=kind, node=node, name=launch.name, spec=spec, reason=reason, age_s=age_s)
             )
     for node, found in provided.items():
-        if node not in seen.launches:
+        if node not in seen.known:
             gone = found.state is ProvidedState.ENDED
             steps.append(
                 Step(
                     kind=StepKind.REMOVE if gone else StepKind.ADOPT,
                     node=node,
                     name=found.name,
+                    spec=found.spec,
                     reason="it ended, and nobody remembers it" if gone else "nobody remembers it",
-                    provided=found,
+                    age_s=found.age_s,
                 )
             )
     return steps
@@ -112,8 +115,9 @@ def _judge(
         case LaunchStage.STARTING if age_s > boot_timeout_s:
             said = f": {found.detail}" if found and found.detail else ""
             yield StepKind.FAIL, f"it did not register within {boot_timeout_s:g} s{said}"
-        case LaunchStage.STARTING if found is None:
-            yield StepKind.LAUNCH, "it is not there yet"
+        case LaunchStage.STARTING if found is None or found.state is ProvidedState.STARTING:
+            # Who launched it may have died in between. A launch that comes again does no harm.
+            yield StepKind.LAUNCH, "it does not run yet"
         case LaunchStage.READY if has_ended and serving is None:
             quick = age_s < QUICK_END_S
             yield (StepKind.FAIL if quick else StepKind.REMOVE), ended
@@ -125,28 +129,19 @@ def _judge(
             yield StepKind.DRAIN, "it is to be scaled in"
         case LaunchStage.DRAINING if serving is not None and serving.bugs:
             pass  # what it runs may end
-        case LaunchStage.DRAINING if has_ended:
+        case LaunchStage.DRAINING if has_ended and serving is None:
             yield StepKind.REMOVE, ended
         case LaunchStage.DRAINING if found is None and serving is None:
             yield StepKind.FORGET, "its provider does not list it any more"
         case LaunchStage.DRAINING:
             yield StepKind.STOP, "it is drained, and runs nothing"
-        case LaunchStage.STOPPING if found is None:
+        case LaunchStage.STOPPING if found is None and serving is None:
             yield StepKind.FORGET, "it has been stopped"
-        case LaunchStage.STOPPING if has_ended:
+        case LaunchStage.STOPPING if has_ended and serving is None:
             yield StepKind.REMOVE, "it has been stopped"
         case LaunchStage.STOPPING if age_s > kill_after_s:
             yield StepKind.REMOVE, f"it did not end within {kill_after_s:g} s of being stopped"
-        case LaunchStage.STOPPING if found and found.state is not ProvidedState.STOPPING:
+        case LaunchStage.STOPPING if not found or found.state is not ProvidedState.STOPPING:
             yield StepKind.STOP, "it is to end"
         case _:
             pass
-
-
-def names_in_use(seen: Observation, provided: Iterable[ProvidedNode]) -> set[str]:
-    """What a new node may not be called, with what comes before the `@` of any node."""
-    return (
-        {node.worker_id.partition("@")[0] for node in seen.nodes}
-        | {launch.name for launch in seen.launches.values()}
-        | {one.name for one in provided}
-    )

@@ -11,10 +11,11 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
-from typing import Final
+from itertools import count
+from typing import Final, assert_never
 
 from fixwurx_celery.cluster.connection import Connection
-from fixwurx_celery.cluster.reconciliation import Step, StepKind, names_in_use, reconcile
+from fixwurx_celery.cluster.reconciliation import Step, StepKind, reconcile
 from fixwurx_celery.cluster.scaling_view import view_of
 from fixwurx_celery.domain.clocks import MAX_SECONDS
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
@@ -48,6 +49,8 @@ def policy_of(settings: Settings) -> ScalingPolicy:
         max_workers=settings.max_workers,
         target=settings.scale_up_threshold,
         window_s=settings.scale_down_window_sec,
+        scale_down_threshold=settings.scale_down_threshold,
+        acceptable_wait_s=settings.acceptable_wait_sec,
     )
 
 
@@ -123,7 +126,6 @@ class Scaler:
                         kill_after_s=self._settings.drain_timeout_sec + KILL_AFTER_S,
                     )
                     for step in steps:
-                        log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
                         self._take(term, step, provider)
             except (ProviderError, ConfigurationError) as error:
                 trouble = str(error)
@@ -136,7 +138,7 @@ class Scaler:
         failed = ""
         if provider is not None and not trouble:
             try:
-                self._act(term, decision, provider, names_in_use(seen, provided.values()))
+                self._act(term, decision, provider, {*seen.known, *provided})
             except ProviderError as error:
                 failed = str(error)
                 self._state.fail_provider(term, failed)
@@ -182,20 +184,20 @@ class Scaler:
     # -- doing it --------------------------------------------------------------------------
 
     def _take(self, term: int, step: Step, provider: Provider) -> None:
+        if step.kind is not StepKind.LAUNCH:
+            log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
         match step.kind:
-            case StepKind.ADOPT if step.provided is not None:
+            case StepKind.ADOPT:
                 self._state.adopt_launch(
                     term,
                     step.node,
                     name=step.name,
-                    profile=step.provided.spec.profile,
+                    profile=step.spec.profile,
                     scope=provider.scope,
-                    age_s=step.provided.age_s,
+                    age_s=step.age_s,
                 )
             case StepKind.LAUNCH:
-                launch = self._observe().launches.get(step.node)
-                if launch is not None:
-                    provider.launch(self._order(step.name, NodeSpec.of_profile(launch.profile)))
+                provider.launch(self._order(step.name, step.spec))
             case StepKind.SETTLE:
                 self._state.move_launch(term, step.node, LaunchStage.READY, step.reason)
             case StepKind.AWAIT:
@@ -213,7 +215,7 @@ class Scaler:
             case StepKind.FORGET:
                 self._state.end_launch(term, step.node, step.reason)
             case _:
-                pass
+                assert_never(step.kind)
 
     def _act(
         self, term: int, decision: ScalingDecision, provider: Provider, taken: set[str]
@@ -228,17 +230,17 @@ class Scaler:
             name = node.partition("@")[0]
             self._state.move_launch(term, node, LaunchStage.DRAINING, decision.reason)
             self._drain(term, node, name, decision.reason, provider)
-        number = 0
+        # The lowest number is used again: whoever shows nodes by name keeps few of those that went.
+        # The word keeps clear of nodes that others start.
+        names = (f"auto{number}" for number in count(1))
+        free = (name for name in names if provider.worker_id(name) not in taken)
         for spec in decision.launch:
-            # The lowest is used again: whoever shows nodes by name keeps few of those that went.
-            # The word keeps clear of nodes that others start.
-            while f"auto{number}" in taken or not number:
-                number += 1
-            name = f"auto{number}"
-            taken.add(name)
-            self._launch(term, name, spec, provider)
+            while (status := self._launch(term, next(free), spec, provider)) == "EXISTS":
+                pass  # somebody's, or of another host
+            if status == "FULL":
+                break  # others have registered since
 
-    def _launch(self, term: int, name: str, spec: NodeSpec, provider: Provider) -> None:
+    def _launch(self, term: int, name: str, spec: NodeSpec, provider: Provider) -> str:
         node = provider.worker_id(name)
         status = self._state.plan_launch(
             term,
@@ -249,14 +251,14 @@ class Scaler:
             most=self._policy.max_workers,
         )
         if status != "PLANNED":
-            log.info("node %s is not launched: %s", node, status)
-            return
+            return status
         try:
             provider.launch(self._order(name, spec))
         except ProviderError as error:
             # Should it have been launched after all, the next tick finds and adopts it.
             self._state.end_launch(term, node, str(error))
             raise
+        return status
 
     def _order(self, name: str, spec: NodeSpec) -> LaunchOrder:
         environment = self._settings.environment()

@@ -3,52 +3,38 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from heapq import nsmallest
-from typing import Final
 
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
 from fixwurx_celery.domain.scaling import Candidate, ClusterView, Demand, Draining, Supply
-from fixwurx_celery.store.scaling_state import Observation, ServingNode
+from fixwurx_celery.store.scaling_state import Observation
 
 __all__ = ["view_of"]
-
-MOST_CANDIDATES: Final = 100
-"""Nodes that one tick looks at for scaling in, the emptiest: the next tick goes on."""
 
 
 def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> ClusterView:
     """What the policy looks at. Only nodes of this provider's `scope` may be scaled in; with
     `trouble` nothing may be launched."""
-    supply: Counter[tuple[str, int]] = Counter()
-    candidates: list[ServingNode] = []
     draining: list[Draining] = []
-    others = 0
-    serving = set()
-    for node in seen.nodes:
-        serving.add(node.worker_id)
-        launch = seen.launches.get(node.worker_id)
-        is_ours = launch is not None and launch.scope == scope
-        stage = launch.stage if launch is not None else LaunchStage.READY
-        if stage is LaunchStage.DRAINING and is_ours:
-            draining.append(Draining(worker_id=node.worker_id, spec=_spec(node.profile)))
-        elif node.state != "READY" or stage in (LaunchStage.DRAINING, LaunchStage.STOPPING):
-            others += 1
-        else:
-            supply[node.profile, node.free] += 1
-            if is_ours:
-                candidates.append(node)
     starting: Counter[str] = Counter()
+    others = seen.others
+    serving = {node.worker_id: node for node in seen.nodes}
+    in_supply = serving.keys() | {node.worker_id for node in seen.candidates}
     for launch in seen.launches.values():
-        if launch.node in serving:
-            continue
-        if launch.stage is LaunchStage.STARTING:
-            starting[launch.profile] += 1
-        else:
-            others += 1  # on its way out, or silent
+        match launch.stage:
+            case LaunchStage.STARTING if launch.node not in in_supply:
+                starting[launch.profile] += 1
+            case LaunchStage.DRAINING if launch.node in serving and launch.scope == scope:
+                spec = _spec(launch.profile)
+                held = spec.agents - serving[launch.node].free
+                draining.append(Draining(worker_id=launch.node, spec=spec, held=held))
+            case LaunchStage.DRAINING | LaunchStage.STOPPING:
+                others += 1  # on its way out
+            case LaunchStage.READY if launch.node not in in_supply:
+                others += 1  # silent
     return ClusterView(
         supply=[
             Supply(spec=_spec(profile), free=free, count=count)
-            for (profile, free), count in sorted(supply.items())
+            for (profile, free), count in sorted(seen.supply.items())
         ],
         starting={_spec(profile): count for profile, count in sorted(starting.items())},
         draining=draining,
@@ -56,10 +42,11 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
             Candidate(
                 worker_id=node.worker_id,
                 spec=_spec(node.profile),
-                holds=tuple(sorted(int(agents) for agents in node.holds)),
+                holds=tuple(sorted(node.holds)),
                 idle_s=0.0 if node.bugs else (seen.now_ms - node.idle_ms) / 1000,
             )
-            for node in nsmallest(MOST_CANDIDATES, candidates, key=_emptiest_first)
+            for node in seen.candidates
+            if seen.launches[node.worker_id].scope == scope
         ],
         others=others,
         demand=[
@@ -75,11 +62,6 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
 
 
 _spec = lru_cache(1024)(NodeSpec.of_profile)
-
-
-def _emptiest_first(node: ServingNode) -> tuple[float, int, str]:
-    total = _spec(node.profile).agents
-    return ((total - node.free) / total, node.idle_ms, node.worker_id)
 
 
 def _demand(bug_class: str, waiting: int, run_ms: int | None) -> Demand:

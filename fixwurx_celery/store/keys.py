@@ -141,8 +141,9 @@ KEYS = (
         "DRAINING",
         "draining",
         "sorted set",
-        "draining nodes, by when what they still run is taken from them: 5 s after the grace time",
-        "each when that time has come, or it serves again, or goes",
+        "draining nodes, by when what they still run is taken from them: 5 s after the grace time; "
+        "after that, the year 2100",
+        "each when it serves again, or goes",
     ),
     Key(
         "QUEUES",

@@ -7,7 +7,7 @@ store takes nothing of the earlier one any more: `TermOver` is raised, and its h
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from fixwurx_celery.domain.nodes import LaunchStage
 from fixwurx_celery.errors import FixwurxError
@@ -19,15 +19,18 @@ __all__ = ["SCALE", "Decision", "Observation", "ScalingState", "ServingNode", "T
 SCALE: Final = "scale"
 """The name of the tick."""
 
+MOST_CANDIDATES: Final = 100
+"""Nodes that one tick looks at for scaling in, the emptiest: the next tick goes on."""
+
 
 class TermOver(FixwurxError):
     """A later scaling tick has been claimed: this one's holder must not act any more."""
 
 
-class ServingNode(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingNode:
     """A node in service. `state` is READY, STOPPING, or SICK (given single probes only). `holds`
-    has the agents of each bug on it, for those that were launched; of those more than half full
-    only the sum."""
+    has the agents of each bug on it, where it is a candidate for scaling in."""
 
     worker_id: str
     profile: str
@@ -35,20 +38,44 @@ class ServingNode(NamedTuple):
     free: int
     bugs: int
     idle_ms: int
-    holds: Sequence[int]
+    holds: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, told: Sequence[Any]) -> "ServingNode":
+        """The node that the script tells so."""
+        node, profile, state, free, bugs, idle_ms, *holds = told
+        return cls(
+            worker_id=node,
+            profile=profile,
+            state=state,
+            free=int(free),
+            bugs=int(bugs),
+            idle_ms=int(idle_ms),
+            holds=[int(agents) for agents in holds[0]] if holds else [],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """The cluster at one instant. `waiting` counts bugs by class, `run_ms` is how long they run;
-    `boots_ms` has the newest first; `needed` is by profile, for each tick of the window."""
+    """The cluster at one instant.
+
+    `supply` counts the nodes that take bugs by profile and free agents, `others` those in service
+    that take none. The `candidates` for scaling in are in `supply` too. `nodes` are those in
+    service whose launch is not READY; `launches` those of both, and those that are not in service;
+    `known` has the names of all launches. `waiting` counts bugs by class, `run_ms` is how long they
+    run; `boots_ms` has the newest first; `needed` is by profile, for each tick of the window.
+    """
 
     now_ms: int
     cluster: str
+    supply: Mapping[tuple[str, int], int]
+    others: int
+    candidates: Sequence[ServingNode]
     nodes: Sequence[ServingNode]
+    launches: Mapping[str, Launch]
+    known: frozenset[str]
     waiting: Mapping[str, int]
     run_ms: Mapping[str, int]
-    launches: Mapping[str, Launch]
     boots_ms: Sequence[int]
     failures: int
     pause_until_ms: int
@@ -80,18 +107,28 @@ class ScalingState:
 
     def observe(self, window_s: float, cluster: str) -> Observation:
         """What a decision depends on. `cluster` becomes the cluster's id where it has none."""
-        _, text, launches = self._store.call(
-            "observe", window_ms=int(window_s * 1000), cluster=cluster
+        told = json.loads(
+            self._store.call(
+                "observe", window_ms=int(window_s * 1000), most=MOST_CANDIDATES, cluster=cluster
+            )[1]
         )
-        told = json.loads(text)
         provider = told["provider"] or {}
         return Observation(
             now_ms=int(told["now_ms"]),
             cluster=told["cluster"],
-            nodes=[ServingNode(*one) for one in told["nodes"] or ()],
+            supply={
+                (profile, int(free)): int(count)
+                for shelf, count in (told["supply"] or {}).items()
+                for profile, _, free in [shelf.rpartition(":")]
+                if count > 0
+            },
+            others=int(told["others"]),
+            candidates=[ServingNode.of(one) for one in told["candidates"] or ()],
+            nodes=[ServingNode.of(one) for one in told["nodes"] or ()],
+            launches={node: launch(node, said) for node, said in (told["launches"] or {}).items()},
+            known=frozenset(filter(None, told["known"].split("\n"))),
             waiting={name: int(count) for name, count in (told["waiting"] or {}).items()},
             run_ms={name: int(ms) for name, ms in (told["runs"] or {}).items()},
-            launches={node: launch(node, said) for node, said in json.loads(launches).items()},
             boots_ms=[int(ms) for ms in told["boots"] or ()],
             failures=int(provider.get("failures", 0)),
             pause_until_ms=int(provider.get("pause_until_ms", 0)),

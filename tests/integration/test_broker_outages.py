@@ -1,7 +1,11 @@
 """The broker goes away in every way a broker can. It is not the store, which stays."""
 
 import contextlib
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -28,6 +32,7 @@ from tests.support.waiting import wait_until
 Broker = RabbitMQ | RedisBroker
 Outage = Callable[[Any], contextlib.AbstractContextManager[None]]
 
+ROOT = Path(__file__).resolve().parents[2]
 NODES = ("one@here", "two@here")
 STEPS = 3
 FROZEN_S = 11
@@ -325,3 +330,33 @@ def says_no_in_bounded_time(
 
     assert not any(answers)
     assert took_s < PATIENCE_S
+
+
+@with_rabbitmq
+def test_ticks_that_nobody_takes_do_not_pile_up(
+    broker: RabbitMQ, settings: Settings, tmp_path: Path
+) -> None:
+    quick = dataclasses.replace(settings, health_check_interval_sec=0.2, broker_url=broker.url)
+    log = (tmp_path / "beat.log").open("wb")
+    beat = subprocess.Popen(
+        [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "beat",
+         "-s", str(tmp_path / "schedule"), "--pidfile", "", "-l", "INFO"],
+        env={**os.environ, **quick.environment(), "PYTHONPATH": str(ROOT)},
+        stdout=log, stderr=log,
+    )  # fmt: skip
+    try:
+        wait_until(
+            "beat has sent ten",
+            lambda: (tmp_path / "beat.log").read_text().count("Sending due task") >= 10,
+            within_s=40,
+        )
+
+        def left() -> list[int]:
+            lines = broker.control("list_queues", "name", "messages").splitlines()
+            return [int(line.split()[1]) for line in lines if line.startswith("fixwurx.control")]
+
+        wait_until("those sent are gone", lambda: left() and max(left()) <= 3, within_s=10)
+    finally:
+        beat.kill()
+        beat.wait(timeout=10)
+        log.close()

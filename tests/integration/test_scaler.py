@@ -258,6 +258,44 @@ def test_a_provider_that_is_away_and_never_said_its_scope_is_a_trouble_like_othe
     assert decision.told["trouble"] == "list was refused"
 
 
+@pytest.mark.parametrize("lie", ["hides", "buries"])
+def test_nodes_that_serve_are_believed_more_than_a_provider_that_lies_of_them(
+    lie: str, bench: Bench
+) -> None:
+    bench.store.submit([bug(f"b{i}") for i in range(6)])
+    bench.tick()
+    bench.boot()
+    bench.start_all()
+    bench.provider.lies = lie
+
+    for _ in range(20):
+        bench.tick()
+    assert len(bench.store.snapshot().live) == 3
+    assert "remove" not in " ".join(bench.provider.calls)
+
+    bench.finish_all()
+    bench.tick(s=70)
+    assert {node.state for node in bench.provider.nodes.values()} == {ProvidedState.STOPPING}
+    bench.settle(3)
+    assert (bench.store.snapshot().live, bench.stages()) == ([], {})
+
+
+def test_a_provider_that_lists_nothing_of_what_it_launched_is_asked_until_the_boot_time_is_over(
+    bench: Bench,
+) -> None:
+    bench.provider.lies = "hides"
+    bench.store.submit([bug("b")])
+
+    for _ in range(60):
+        bench.tick()
+
+    launches = [call for call in bench.provider.calls if call.startswith("launch")]
+    assert launches.count("launch auto1") < 60
+    failed = [one for one in bench.store.events("0", most=9999) if one.action == "launch_failed"]
+    assert 2 <= len(failed) <= 5
+    assert len(bench.provider.nodes) <= 2
+
+
 def test_a_node_that_never_registers_is_removed_and_counts_as_a_failure(bench: Bench) -> None:
     bench.store.submit([bug("b")])
     bench.tick()

@@ -126,17 +126,46 @@ def test_bugs_that_wait_or_back_off_are_counted_by_class_with_how_long_such_bugs
 def test_a_node_is_idle_since_its_last_bug_went(
     store: ClusterStore, state: ScalingState, clock: Clock
 ) -> None:
+    term = claim(store, clock)
+    state.plan_launch(term, "n0", name="n0", most=2, **HERE)
     life, _ = node(store, "n0")
     (run,) = running(store, life, bug("a"))
+    assert state.observe(60, "c").candidates[0].holds == [3]
     clock.advance(s=3)
     store.heartbeat("n0", life.incarnation, {})
     finish(store, run)
     ended_ms = clock.now_ms
     clock.advance(s=3)
 
-    (seen,) = state.observe(60, "c").nodes
+    (seen,) = state.observe(60, "c").candidates
 
     assert (seen.bugs, seen.free, seen.idle_ms) == (0, 9, ended_ms)
+
+
+def test_nodes_that_serve_are_counted_and_those_on_their_way_are_told(
+    store: ClusterStore, state: ScalingState, clock: Clock
+) -> None:
+    term = claim(store, clock)
+    lives = {}
+    for name in ("ready", "draining", "silent", "booting"):
+        state.plan_launch(term, name, name=name, most=9, **HERE)
+        if name != "booting":
+            lives[name], _ = node(store, name)
+    node(store, "own")
+    node(store, "drained")
+    store.drain("drained", 1)
+    state.move_launch(term, "draining", LaunchStage.DRAINING, "")
+    store.retire("silent", lives["silent"].incarnation)
+
+    seen = state.observe(60, "c")
+
+    assert seen.supply == {("9|", 9): 2}, "ready and own"
+    assert (seen.others, [one.worker_id for one in seen.nodes]) == (1, ["draining"])
+    assert [one.worker_id for one in seen.candidates] == ["ready"]
+    assert seen.known == {"ready", "draining", "silent", "booting"}
+    assert {name: str(one.stage) for name, one in seen.launches.items()} == {
+        "ready": "READY", "draining": "DRAINING", "silent": "READY", "booting": "STARTING",
+    }  # fmt: skip
 
 
 def test_the_clusters_id_is_given_once(state: ScalingState) -> None:

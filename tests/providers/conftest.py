@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.docker_daemon import DockerDaemon, NoDocker, start_docker
 from tests.support.kube import Kube, NoKube, start_kube
-from tests.support.processes import ROOT
 from tests.support.provided_cluster import ProvidedCluster
 from tests.support.provider_beds import Bed, DockerBed, KubernetesBed, LocalBed
 
@@ -32,11 +31,9 @@ def bed(request: pytest.FixtureRequest) -> Bed:
 @pytest.fixture(scope="session")
 def local_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBed]:
     """Processes."""
-    bed = LocalBed(tmp_path_factory.mktemp("local"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        yield bed
-    bed.end()
+    made = LocalBed(tmp_path_factory.mktemp("local"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

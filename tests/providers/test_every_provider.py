@@ -214,7 +214,7 @@ def test_whoever_does_not_answer_is_an_error_in_time(
         "launch": lambda: provider.launch(cluster.order("n1")),
     }
 
-    with cluster.bed.silent():
+    with cluster.bed.silent(cluster.id):
         for what, call in calls.items():
             began = time.monotonic()
             with pytest.raises(ProviderError) as refused:

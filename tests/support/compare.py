@@ -6,6 +6,9 @@ from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.store.records import COUNTED
 from tests.support.model import WAITING, Model, ModelBug
 
+NEVER_MS = 4102444800000
+"""The year 2100: of what stays in an index and is not due any more."""
+
 
 def differences(found: dict[str, Any], model: Model) -> list[str]:
     """What a dump holds otherwise than the model does; one line each."""
@@ -103,8 +106,10 @@ def expected(model: Model) -> dict[str, Any]:
             wanted.setdefault("gone", {})[node.name] = node.gone_ms
         else:
             wanted.setdefault("nodes", {})[node.name] = node.deadline_ms
-            if node.drain_until_ms is not None:
-                due_ms = node.drain_until_ms + model.limits["move_after_ms"]
+            if node.state == "STOPPING":
+                due_ms = NEVER_MS
+                if node.drain_until_ms is not None:
+                    due_ms = node.drain_until_ms + model.limits["move_after_ms"]
                 wanted.setdefault("draining", {})[node.name] = due_ms
             profile = f"{node.agents}|{','.join(sorted(node.labels))}"
             profiles[profile] = profiles.get(profile, 0) + 1

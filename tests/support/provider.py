@@ -14,12 +14,14 @@ class Died(BaseException):
 @dataclass
 class FakeProvider:
     """`fails` has the calls that raise ProviderError; `dies_at` is where the caller dies, before
-    (`launch`) or after (`launch!`) the call has done its work."""
+    (`launch`) or after (`launch!`) the call has done its work; `lies` is what it lists of nodes
+    that are there: nothing (`hides`), or that they have ended (`buries`)."""
 
     name: str = "fake"
     nodes: dict[str, ProvidedNode] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
     dies_at: str = ""
+    lies: str = ""
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -34,7 +36,13 @@ class FakeProvider:
     def list(self) -> list[ProvidedNode]:
         found: list[ProvidedNode] = []
         self._call("list", "", lambda: found.extend(self.nodes.values()))
-        return found
+        match self.lies:
+            case "hides":
+                return []
+            case "buries":
+                return [replace(node, state=ProvidedState.ENDED, detail="a lie") for node in found]
+            case _:
+                return found
 
     def launch(self, order: LaunchOrder) -> None:
         node = ProvidedNode(

@@ -4,23 +4,23 @@
 
 Demand is counted in agents: those at work, and those that waiting bugs will take. Up at once,
 nodes that still start counting as there. Down only by what the whole window did without, emptiest
-first, and never so far that the same demand would start a node again.
+first, and never so far that the same demand would start a node again; and while demand still falls
+not at all, unless most of the fleet stands idle: one step down in place of many.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.domain.scaling.shortage import Shortage, shortage
+from fixwurx_celery.domain.scaling.surplus import Surplus, surplus
 from fixwurx_celery.domain.scaling.view import (
     Candidate,
     ClusterView,
-    Demand,
     ScalingPolicy,
-    Supply,
     counted,
 )
 
@@ -101,7 +101,7 @@ def _out(view: ClusterView, policy: ScalingPolicy, short: Shortage) -> ScalingDe
     if len(launch) > room:
         limits.append(f"max_workers={policy.max_workers}")
         launch = launch[:room]
-        drain = _spare(view, policy, short).kept  # nodes of another kind may stand in the way
+        drain = surplus(view, policy, short).kept  # nodes of another kind may stand in the way
     if view.may_launch is not None and len(launch) > view.may_launch:
         limits.append(view.trouble)
         launch = launch[: view.may_launch]
@@ -152,19 +152,9 @@ def _why_out(
 # -- in ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spare:
-    """The nodes that can go, of those that the window did without; and what limited it."""
-
-    kept: Sequence[Candidate]
-    unneeded: int
-    most_needed: int
-    limits: tuple[str, ...]
-
-
 def _in(view: ClusterView, policy: ScalingPolicy, short: Shortage) -> ScalingDecision:
     """Drains what the whole window did without, as far as nothing would be started again."""
-    spare = _spare(view, policy, short)
+    spare = surplus(view, policy, short)
     return ScalingDecision(
         drain=tuple(one.worker_id for one in spare.kept),
         reason=_why_in(view, policy, short, spare),
@@ -176,79 +166,11 @@ def _in(view: ClusterView, policy: ScalingPolicy, short: Shortage) -> ScalingDec
     )
 
 
-def _spare(view: ClusterView, policy: ScalingPolicy, short: Shortage) -> _Spare:
-    serving: Counter[str] = Counter()
-    for supply in view.supply:
-        serving[supply.spec.profile] += supply.count
-    for spec, count in view.starting.items():
-        serving[spec.profile] += count
-    peak = {
-        profile: max([short.needed[profile], *(tick.get(profile, 0) for tick in view.needed)])
-        for profile in serving
-    }
-    spare = {profile: max(0, serving[profile] - peak[profile]) for profile in serving}
-    excess = view.nodes - len(view.draining) - policy.max_workers
-    most = view.serving - policy.min_workers
-    limits = (f"min_workers={policy.min_workers}",) if most < sum(spare.values()) else ()
-    chosen: list[Candidate] = []
-    for one in sorted(view.candidates, key=_emptiest_first):
-        if len(chosen) < excess:  # max_workers was lowered
-            limits = (f"max_workers={policy.max_workers}",)
-        elif len(chosen) >= most or spare[one.spec.profile] <= 0:
-            continue
-        chosen.append(one)
-        spare[one.spec.profile] -= 1
-    enough = short.nodes.total()
-    kept = _longest(
-        chosen,
-        min(len(chosen), max(0, excess)),
-        lambda some: shortage(_without(view, some), policy).nodes.total() <= enough,
-    )
-    return _Spare(kept=kept, unneeded=len(chosen), most_needed=sum(peak.values()), limits=limits)
-
-
-def _emptiest_first(one: Candidate) -> tuple[float, float, str]:
-    return (one.use, -one.idle_s, one.worker_id)
-
-
-def _longest(
-    chosen: Sequence[Candidate], least: int, is_enough: Callable[[Sequence[Candidate]], bool]
-) -> Sequence[Candidate]:
-    """The longest beginning of the list, `least` or more, without which there still is enough."""
-    low, high = least, len(chosen)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if is_enough(chosen[:middle]):
-            low = middle
-        else:
-            high = middle - 1
-    return chosen[:low]
-
-
-def _without(view: ClusterView, gone: Iterable[Candidate]) -> ClusterView:
-    """The cluster once these have left, and as many bugs as they run have come anew."""
-    count: Counter[tuple[NodeSpec, int]] = Counter()
-    for supply in view.supply:
-        count[supply.spec, supply.free] += supply.count
-    again: Counter[int] = Counter()
-    for node in gone:
-        count[node.spec, node.spec.agents - sum(node.holds)] -= 1
-        again.update(node.holds)
-    return ClusterView(
-        supply=[
-            Supply(spec=spec, free=free, count=n) for (spec, free), n in count.items() if n > 0
-        ],
-        starting=view.starting,
-        demand=[*view.demand, *(Demand(agents=a, waiting=n) for a, n in again.items())],
-        boot_s=view.boot_s,
-    )
-
-
 def _why_in(
     view: ClusterView,
     policy: ScalingPolicy,
     short: Shortage,
-    spare: _Spare,
+    spare: Surplus,
 ) -> str:
     there = _situation(view)
     most = counted(spare.most_needed, "node")
@@ -262,6 +184,8 @@ def _why_in(
         what = f"{which} to go"
     elif spare.unneeded:
         what = "nothing to do: one node fewer would be started again"
+    elif spare.awaited:
+        what = f"{counted(spare.awaited, 'node')} too many, left until demand stops falling"
     else:
         what = "nothing to do"
     return f"{there}: {needed}; {what}{_say_impossible(short)}"

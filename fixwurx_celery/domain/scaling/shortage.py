@@ -26,7 +26,8 @@ def shortage(view: ClusterView, policy: ScalingPolicy) -> Shortage:
     """Places the waiting bugs, those hardest to place first, and counts the nodes for the rest.
 
     A bug that is known to be short does not need a node of its own: agents that will be free, or
-    free again, before a new node could have started serve it sooner.
+    free again, before a new node could have started serve it sooner; or within the time that bugs
+    may wait.
     """
     result = Shortage()
     room: Counter[tuple[NodeSpec, int]] = Counter()
@@ -39,14 +40,14 @@ def shortage(view: ClusterView, policy: ScalingPolicy) -> Shortage:
     for spec, count in view.starting.items():
         room[spec, spec.agents] += count
         total[spec] += count
-    boot_s = view.boot_s or 0.0
+    horizon_s = max(view.boot_s or 0.0, policy.acceptable_wait_s)
     busy = {spec: float(agents) for spec, agents in load.items()}
 
     for demand in sorted(view.demand, key=lambda one: (-len(one.requires), -one.agents)):
-        turns = max(1.0, boot_s / demand.run_s) if demand.run_s else 1.0
+        turns = max(1.0, horizon_s / demand.run_s) if demand.run_s else 1.0
         left = float(demand.waiting)
         left -= _place(demand, left, turns, room, load)
-        left -= _await(demand, left, boot_s, busy)
+        left -= _await(demand, left, horizon_s, busy)
         if left < 1e-6:
             continue
         best = _best_spec(demand, policy.specs)
@@ -62,11 +63,15 @@ def shortage(view: ClusterView, policy: ScalingPolicy) -> Shortage:
         _place(demand, left, turns, room, load)
 
     agents = sum(spec.agents * count for spec, count in total.items())
-    missing = math.ceil(sum(load.values()) / policy.target - agents - 1e-6)
-    if missing > 0 and policy.specs:
+    at_work = sum(load.values())
+    missing = math.ceil(at_work / policy.target - agents - 1e-6)
+    if missing > 0 and at_work > policy.most_use * agents + 1e-6 and policy.specs:
         result.headroom = math.ceil(missing / policy.specs[0].agents)
         result.nodes[policy.specs[0]] += result.headroom
         total[policy.specs[0]] += result.headroom
+    # What a draining node ends is demand that will come to the others.
+    for leaving in view.draining:
+        load[leaving.spec] += leaving.held
     for spec, count in total.items():
         enough = math.ceil(load[spec] / (spec.agents * policy.target) - 1e-6)
         result.needed[spec.profile] = count if result.nodes[spec] else min(count, enough)
@@ -103,11 +108,11 @@ def _place(
     return placed
 
 
-def _await(demand: Demand, left: float, boot_s: float, busy: dict[NodeSpec, float]) -> float:
-    """Leaves bugs to agents at work that will be free before a new node could start; how many."""
-    if not demand.run_s or not boot_s:
+def _await(demand: Demand, left: float, horizon_s: float, busy: dict[NodeSpec, float]) -> float:
+    """Leaves bugs to agents at work that will be free within that time; how many."""
+    if not demand.run_s or not horizon_s:
         return 0.0
-    turns = boot_s / demand.run_s
+    turns = horizon_s / demand.run_s
     awaited = 0.0
     for spec in busy:
         if left - awaited > 0 and spec.can_run(demand.agents, demand.requires):

@@ -50,10 +50,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draining:
-    """A node of ours that is being scaled in and can still be had back."""
+    """A node of ours that is being scaled in and can still be had back. `held` are its agents that
+    are still at work."""
 
     worker_id: str
     spec: NodeSpec
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,8 @@ class ClusterView:
             ],
             "starting": {spec.profile: count for spec, count in self.starting.items()},
             "draining": [
-                {"worker_id": one.worker_id, "profile": one.spec.profile} for one in self.draining
+                {"worker_id": one.worker_id, "profile": one.spec.profile, "held": one.held}
+                for one in self.draining
             ],
             "candidates": [
                 {
@@ -147,7 +150,11 @@ class ClusterView:
             ],
             starting={spec(profile): count for profile, count in told["starting"].items()},
             draining=[
-                Draining(worker_id=one["worker_id"], spec=spec(one["profile"]))
+                Draining(
+                    worker_id=one["worker_id"],
+                    spec=spec(one["profile"]),
+                    held=one.get("held", 0),
+                )
                 for one in told["draining"]
             ],
             candidates=[
@@ -173,13 +180,17 @@ class ClusterView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingPolicy:
     """What the operator wants. `specs` are the kinds of nodes that can be launched, the usual one
-    first; `target` is the utilisation aimed at."""
+    first; `target` is the utilisation aimed at. While demand still falls, nodes are removed only
+    where even the window's highest demand used less than `scale_down_threshold` of their agents.
+    No node is started for a bug that one at work will serve within `acceptable_wait_s`."""
 
     specs: Sequence[NodeSpec]
     min_workers: int = 1
     max_workers: int = 5
     target: float = 0.8
-    window_s: float = 300.0
+    window_s: float = 60.0
+    scale_down_threshold: float = 0.3
+    acceptable_wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_workers <= self.max_workers:
@@ -189,6 +200,16 @@ class ScalingPolicy:
             )
         if not 0 < self.target <= 1:
             raise ValueError(f"target {self.target} must lie above 0 and not above 1")
+        if not 0 <= self.scale_down_threshold < 1:
+            raise ValueError(
+                f"scale_down_threshold {self.scale_down_threshold} must lie within 0 and 1"
+            )
+
+    @property
+    def most_use(self) -> float:
+        """The utilisation above which nodes are added, up to the target: half of the headroom has
+        been used up by then. Were it the target itself, every single bug more would be a change."""
+        return (1 + self.target) / 2
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types."""

@@ -86,7 +86,10 @@ local function mend_node(node)
     redis.call('HSET', key, 'kept_for', '')
     put_right('', node, 'starving')
   end
-  if f[1] == 'STOPPING' and tonumber(f[7]) > 0 then restore(DRAINING, f[7] + limits.move_after_ms, node, '', node, 'draining') end
+  if f[1] == 'STOPPING' then
+    local due_ms = tonumber(f[7]) > 0 and f[7] + limits.move_after_ms or NEVER_MS
+    restore(DRAINING, due_ms, node, '', node, 'draining')
+  end
   if f[6] ~= '' then
     local level = string.match(f[6], '%d+$')
     restore(levels_key(f[2]), level, level, '', node, 'levels:' .. f[2])

@@ -52,7 +52,7 @@ end
 
 for _, name in ipairs(due(DRAINING)) do
   give_back_all(name, '', 'its node drains, and its grace time is over')
-  redis.call('ZREM', DRAINING, name)
+  redis.call('ZADD', DRAINING, NEVER_MS, name)
   redis.call('HSET', node_key(name), 'drain_until_ms', 0)
   settle(name)
 end

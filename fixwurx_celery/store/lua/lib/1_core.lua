@@ -5,6 +5,7 @@
 
 local CONFIG = KEYS[1]
 local PREFIX = string.sub(CONFIG, 1, -7)
+local NEVER_MS = 4102444800000 -- the year 2100: of what stays in an index and is not due any more
 local BILLION = 1099511627776 -- 2^40: holds a sequence number below the part that ranks first
 
 local now_us

@@ -114,8 +114,44 @@ def test_nodes_go_only_when_the_whole_window_did_without_them() -> None:
     view = ClusterView(supply=[Supply(spec=NODE, free=6, count=5)], candidates=candidates(5, 3))
 
     assert decide(replace(view, needed=[{NODE.profile: 5}]), POLICY).drain == ()
-    assert decide(replace(view, needed=[{NODE.profile: 4}]), POLICY).drain == ("n0",)
-    assert decide(view, POLICY).drain == ("n0", "n1")
+    assert decide(replace(view, needed=[{NODE.profile: 3}]), POLICY).drain == ("n0", "n1")
+
+
+def test_while_demand_falls_nodes_stay_unless_even_its_peak_left_most_agents_idle() -> None:
+    view = ClusterView(
+        supply=[Supply(spec=NODE, free=6, count=5)],
+        candidates=candidates(5, 3),
+        needed=[{NODE.profile: 4}],
+    )
+
+    waits = decide(view, POLICY)
+    goes = decide(view, replace(POLICY, scale_down_threshold=0.7))
+
+    assert waits.drain == ()
+    assert waits.reason.endswith("1 node too many, left until demand stops falling")
+    assert goes.drain == ("n0",)
+
+
+def test_what_draining_nodes_still_run_is_demand_to_come() -> None:
+    view = ClusterView(supply=[Supply(spec=NODE, free=6, count=3)], candidates=candidates(3, 3))
+    leaving = Draining(worker_id="d", spec=NODE, held=9)
+
+    assert decide(view, POLICY).drain == ("n0",)
+    assert decide(replace(view, draining=[leaving]), POLICY).drain == ()
+
+
+def test_headroom_is_restored_when_half_of_it_is_used_up() -> None:
+    policy = replace(POLICY, target=0.6, max_workers=20)
+
+    assert not decide(ClusterView(supply=[Supply(spec=NODE, free=2, count=9)]), policy).is_change
+    assert len(decide(ClusterView(supply=[Supply(spec=NODE, free=1, count=9)]), policy).launch) == 5
+
+
+def test_no_node_is_started_for_bugs_that_may_wait_for_those_at_work() -> None:
+    view = ClusterView(supply=[full(4)], demand=[Demand(agents=3, waiting=6, run_s=300)], boot_s=30)
+
+    assert len(decide(view, TIGHT).launch) == 1
+    assert not decide(view, replace(TIGHT, acceptable_wait_s=300)).is_change
 
 
 def test_the_emptiest_go_first_and_of_those_the_longest_idle() -> None:
