@@ -301,6 +301,39 @@ def verbs() -> list[tuple[int, str]]:
     return [(i, verb) for i, rule in enumerate(role["rules"]) for verb in rule["verbs"]]
 
 
+def test_a_controller_in_a_pod_is_who_its_account_is(
+    kubernetes_bed: KubernetesBed,
+    make_cluster: MakeCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    kube = kubernetes_bed.kube
+    with kube.namespace() as namespace:
+        apply_rbac(kube, namespace)
+        mounted = {
+            "token": kube.token_of(namespace, ACCOUNT),
+            "ca.crt": kube.certificate.read_text(),
+            "namespace": namespace,
+        }
+        for name, text in mounted.items():  # as the kubelet does it, elsewhere
+            (tmp_path / name).write_text(text)
+        inside = "kubernetes.config.incluster_config"
+        monkeypatch.setattr(f"{inside}.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+        monkeypatch.setattr(f"{inside}.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+        own_namespace = "fixwurx_celery.providers.kubernetes_api.OWN_NAMESPACE"
+        monkeypatch.setattr(own_namespace, tmp_path / "namespace")
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(kube.port))
+        cluster = make_cluster(kubernetes_bed)
+
+        provider = cluster.another(**kubernetes_bed.settings(kubeconfig=None, namespace=None))
+
+        provider.launch(cluster.order("n1"))
+        assert [node.name for node in provider.list()] == ["n1"]
+        assert kube.has(f"/api/v1/namespaces/{namespace}/pods/fixwurx-{cluster.id}-n1")
+        provider.close()
+
+
 @pytest.mark.parametrize("without", [None, *verbs()])
 def test_the_shipped_role_is_enough_and_every_verb_of_it_is_needed(
     kubernetes_bed: KubernetesBed, make_cluster: MakeCluster, without: tuple[int, str] | None

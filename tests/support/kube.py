@@ -149,7 +149,8 @@ class Kube:
         )
         tokens = self.folder / "tokens.csv"
         tokens.write_text(f'{self.token},admin,admin,"system:masters"\n')
-        self._spawn("kube-apiserver", "--etcd-servers", client, "--cert-dir", str(self._certs),
+        self._spawn("kube-apiserver", "--etcd-servers", client,
+                    "--cert-dir", str(self.certificate.parent),
                     "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1",
                     "--secure-port", str(self.port), "--token-auth-file", str(tokens),
                     "--authorization-mode", "RBAC", "--service-account-key-file", str(key),
@@ -223,8 +224,9 @@ class Kube:
     # -- its users ---------------------------------------------------------------------------
 
     @property
-    def _certs(self) -> Path:
-        return self.folder / "certs"
+    def certificate(self) -> Path:
+        """By which clients know the API server."""
+        return self.folder / "certs/apiserver.crt"
 
     def kubeconfig(self, token: str, name: str) -> Path:
         """A file by which a client is whoever has that token."""
@@ -241,7 +243,7 @@ class Kube:
                             "name": "test",
                             "cluster": {
                                 "server": self.url,
-                                "certificate-authority": str(self._certs / "apiserver.crt"),
+                                "certificate-authority": str(self.certificate),
                             },
                         }
                     ],
@@ -269,7 +271,7 @@ class Kube:
             {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
             method=method,
         )
-        context = ssl.create_default_context(cafile=str(self._certs / "apiserver.crt"))
+        context = ssl.create_default_context(cafile=str(self.certificate))
         with urllib.request.urlopen(request, timeout=15, context=context) as answer:
             text = answer.read().decode()
         return json.loads(text) if text.startswith("{") else text
