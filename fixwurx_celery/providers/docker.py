@@ -27,9 +27,15 @@ from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedState
 from fixwurx_celery.providers.deadline import TIMEOUT_S, Deadline
 from fixwurx_celery.providers.docker_options import DockerOptions
-from fixwurx_celery.providers.launching import node_command, node_environment
+from fixwurx_celery.providers.launching import (
+    CLUSTER,
+    NODE,
+    PROFILE,
+    node_command,
+    node_environment,
+)
 from fixwurx_celery.providers.options import read_options, split_kinds
-from fixwurx_celery.providers.telling import age_s, log_tail, passwords_of, server_time
+from fixwurx_celery.providers.telling import TAIL_LINES, age_s, log_tail, passwords_of, server_time
 from fixwurx_celery.settings import Settings
 
 __all__ = ["DockerProvider"]
@@ -37,9 +43,7 @@ __all__ = ["DockerProvider"]
 Row = Mapping[str, Any]
 """A container, as the daemon lists it."""
 
-CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
 STOPPING: Final = ".stopping"
-TAIL: Final = 20
 AGAIN_AFTER_S: Final = 0.05
 OLDEST: Final = docker.constants.MINIMUM_DOCKER_API_VERSION
 
@@ -124,10 +128,18 @@ class DockerProvider:
 
     def remove(self, name: str) -> None:
         """Removes the container and its anonymous volumes."""
-        with self._asked(f"remove node {name}") as api:
-            for row in self._rows(api, name):
-                with _harmless_if_over():
-                    api.remove_container(row["Id"], v=True, force=True)
+        deadline = Deadline()
+        with self._asked(f"remove node {name}", deadline) as api:
+            rows = self._rows(api, name)
+            while rows:
+                for row in rows:
+                    with _harmless_if_over():
+                        api.remove_container(row["Id"], v=True, force=True)
+                rows = self._rows(api, name)
+                if rows:  # somebody else is removing it
+                    if deadline.is_near():
+                        raise ProviderError(f"cannot remove node {name}: it is still being removed")
+                    time.sleep(AGAIN_AFTER_S)
 
     def close(self) -> None:
         """Drops the connections."""
@@ -246,7 +258,7 @@ class DockerProvider:
         memory = ", killed for its memory (OOMKilled)" if seen.get("OOMKilled") else ""
         detail = f"exit status {seen['ExitCode']}{memory}" + (f": {said}" if said else "")
         try:
-            log = api.logs(row["Id"], tail=TAIL).decode("utf-8", "replace")
+            log = api.logs(row["Id"], tail=TAIL_LINES).decode("utf-8", "replace")
         except NotFound:
             raise
         except APIError:  # some log drivers cannot be read

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.providers.launching import LABEL_PREFIX
 from fixwurx_celery.providers.options import unknown_names
 
 __all__ = ["DockerOptions"]
@@ -38,8 +39,6 @@ OURS: Final = {
     "stop_signal": "a node is stopped with SIGTERM",
 }
 """What would break a node or be taken for another's, with the reason."""
-
-PREFIX: Final = "fixwurx."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +81,8 @@ def _problems(given: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(given.get(name) or {}, dict):
             yield f"the option {name} must be a mapping of names to values"
     labels = given.get("labels")
-    if isinstance(labels, dict) and any(str(name).startswith(PREFIX) for name in labels):
-        yield f"the option labels must leave those that begin with {PREFIX} to the cluster"
+    if isinstance(labels, dict) and any(str(name).startswith(LABEL_PREFIX) for name in labels):
+        yield f"the option labels must leave those that begin with {LABEL_PREFIX} to the cluster"
     if "network" in given and "network_mode" in given:
         yield "the options network and network_mode name one thing: leave one out"
     if "volumes" in given and not isinstance(given["volumes"], list | dict):

@@ -24,12 +24,11 @@ from fixwurx_celery.providers.kubernetes_api import (
     container_fields,
     spec_fields,
 )
+from fixwurx_celery.providers.launching import CLUSTER, NODE
 from fixwurx_celery.providers.options import read_options, split_kinds
 from fixwurx_celery.providers.pod_options import OF_A_KIND, PodOptions
 from fixwurx_celery.providers.pod_status import instant, node_of
 from fixwurx_celery.providers.pods import (
-    CLUSTER,
-    NODE,
     PodMaker,
     label_value,
     pod_name,

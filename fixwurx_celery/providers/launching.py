@@ -1,8 +1,13 @@
-"""What a node is started with, whoever starts it."""
+"""What a node is started with, and the labels that say whose it is, whoever starts it."""
+
+from typing import Final
 
 from fixwurx_celery.providers.base import LaunchOrder
 
-__all__ = ["node_command", "node_environment"]
+__all__ = ["CLUSTER", "LABEL_PREFIX", "NODE", "PROFILE", "node_command", "node_environment"]
+
+LABEL_PREFIX: Final = "fixwurx."
+CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
 
 
 def node_command(worker_id: str) -> list[str]:

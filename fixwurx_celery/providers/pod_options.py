@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.providers.launching import LABEL_PREFIX
 from fixwurx_celery.providers.options import unknown_names
 
 __all__ = ["CONTAINER", "OF_A_KIND", "PodOptions"]
@@ -17,7 +18,6 @@ KNOWN: Final = (
 )  # fmt: skip
 OF_A_KIND: Final = ("annotations", "labels", "template")
 OWNERS: Final = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
-PREFIX: Final = "fixwurx."
 
 OURS_IN_SPEC: Final = {
     "restartPolicy": "the cluster itself replaces nodes that ended",
@@ -103,8 +103,10 @@ def _problems(
         said = given.get(name) or {}
         if not isinstance(said, dict) or not all(isinstance(v, str) for v in said.values()):
             yield f"the option {name} must be a mapping of names to texts (quote numbers)"
-        elif any(key.startswith(PREFIX) for key in said):
-            yield f"the option {name} must leave those that begin with {PREFIX} to the cluster"
+        elif any(key.startswith(LABEL_PREFIX) for key in said):
+            yield (
+                f"the option {name} must leave those that begin with {LABEL_PREFIX} to the cluster"
+            )
     yield from _problems_of_template(given.get("template") or {}, spec_fields, container_fields)
 
 

@@ -13,21 +13,23 @@ from math import ceil
 from typing import Any, Final
 
 from fixwurx_celery.providers.base import LaunchOrder
-from fixwurx_celery.providers.launching import node_command, node_environment
+from fixwurx_celery.providers.launching import (
+    CLUSTER,
+    NODE,
+    PROFILE,
+    node_command,
+    node_environment,
+)
 from fixwurx_celery.providers.pod_options import CONTAINER, PodOptions
 from fixwurx_celery.settings import Settings
 
 __all__ = [
-    "CLUSTER",
-    "NODE",
-    "PROFILE",
     "PodMaker",
     "label_value",
     "pod_name",
     "secret_name",
 ]
 
-CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 LONGEST: Final = 63

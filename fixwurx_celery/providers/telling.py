@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fixwurx_celery.settings import Settings
 
-__all__ = ["age_s", "log_tail", "passwords_of", "server_time"]
+__all__ = ["TAIL_LINES", "age_s", "log_tail", "passwords_of", "server_time"]
 
 TAIL_LINES: Final = 20
 TAIL_CHARACTERS: Final = 2000

@@ -145,6 +145,22 @@ def test_a_removed_node_is_gone_whatever_it_does(cluster: ProvidedCluster) -> No
     assert cluster.wait(bug).state is BugState.DONE
 
 
+def test_processes_that_remove_a_node_at_the_same_instant_all_find_it_gone(
+    cluster: ProvidedCluster,
+) -> None:
+    cluster.launch("n1")
+    cluster.waits_until_registered("n1")
+
+    def remove() -> None:
+        provider = cluster.another()
+        provider.remove("n1")
+        assert list(provider.list()) == []
+
+    all_at_once([remove] * 4)
+
+    assert cluster.bed.things(cluster.id) == []
+
+
 def test_a_node_that_ends_by_itself_has_ended_and_says_why(cluster: ProvidedCluster) -> None:
     cluster.launch("n1", FIXWURX_HEARTBEAT_TIMEOUT_SEC="-1")
 
