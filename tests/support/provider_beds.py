@@ -89,11 +89,13 @@ class LocalBed:
     def _supervisors(self, cluster: str) -> list[psutil.Process]:
         """Of this cluster, or of all."""
         wanted = str(self._folder(cluster)) if cluster else f"{self.work_dir}/"
-        return [
-            process
-            for process in map(psutil.Process, having("fixwurx_celery.providers.supervisor"))
-            if any(word.startswith(wanted) for word in process.cmdline())
-        ]
+        found = []
+        for pid in having("fixwurx_celery.providers.supervisor"):
+            with contextlib.suppress(psutil.Error):  # it has ended since
+                process = psutil.Process(pid)
+                if any(word.startswith(wanted) for word in process.cmdline()):
+                    found.append(process)
+        return found
 
 
 @contextlib.contextmanager
