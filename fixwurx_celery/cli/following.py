@@ -137,6 +137,8 @@ class Following:
         if events:
             self._after = events[-1].id
         over = [event.bug for event in events if self._see(event)]
+        if any(event.action == "node_registered" for event in events):
+            self.view.ready_nodes = store.snapshot(most_nodes=0).live_nodes
         now = time.monotonic()
         if now - self._looked_at > LOOK_AGAIN_S:
             self._looked_at = now
@@ -167,8 +169,6 @@ class Following:
 
     def _see(self, event: Event) -> bool:
         """Takes the event in; whether its bug has come to an end."""
-        if event.action == "node_registered":
-            self.view.ready_nodes += 1
         if event.action in SCALING and self.is_own_cluster:
             self.progress.note(scaling_words(event))
         if event.bug not in self.open:

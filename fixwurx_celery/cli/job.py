@@ -179,7 +179,7 @@ class Job:
                 if trouble.is_final:
                     lost.add(trouble.name)
                     self._check_nodes_left(following, lost)
-            if cluster and following.view.ready_nodes >= len(cluster.nodes):
+            if cluster and following.view.ready_nodes >= cluster.expected_nodes:
                 cluster.begin_scaling()
             now = time.monotonic()
             if stage == 0 and (why := self._limit_reached(following, now)):

@@ -99,17 +99,24 @@ def check_cluster(connection: Connection, packed: Sequence[Packed]) -> list[str]
     Raises FixwurxError for what it would refuse.
     """
     nodes = connection.store.snapshot().live
-    largest = max([connection.settings.total_agents, *(node.total_agents for node in nodes)])
-    offered = frozenset().union(*(node.capabilities for node in nodes))
+    specs = connection.settings.launchable
+    largest = max(
+        connection.settings.total_agents,
+        *(node.total_agents for node in nodes),
+        *(spec.agents for spec in specs),
+    )
+    offered = frozenset().union(
+        *(node.capabilities for node in nodes), *(spec.capabilities for spec in specs)
+    )
     too_large = [each.bug for each in packed if each.bug.agents > largest]
     if too_large:
         raise FixwurxError(
             f"bug {too_large[0].id} needs {too_large[0].agents} agents at once and the largest "
             f"node has {largest}; lower `agents`, or start a larger node"
         )
-    warnings = [] if nodes else ["no node is in service; the bugs wait until one is"]
+    warnings = [] if nodes or specs else ["no node is in service; the bugs wait until one is"]
     for label in sorted({label for each in packed for label in each.bug.requires - offered}):
         whose = next(each.bug.id for each in packed if label in each.bug.requires)
-        if nodes:
+        if nodes or specs:
             warnings.append(f"no node offers {label} now; bug {whose} waits until one does")
     return warnings

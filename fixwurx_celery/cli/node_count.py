@@ -22,9 +22,12 @@ class NodeCount:
 
 
 class NodeCountType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """`N` or `MIN..MAX`."""
+    """`N` or `MIN..MAX`, where MIN is no less than `fewest`."""
 
     name = "N|MIN..MAX"
+
+    def __init__(self, *, fewest: int) -> None:
+        self.fewest = fewest
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -48,6 +51,8 @@ class NodeCountType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         count = NodeCount(least=int(least), most=int(most))
         if count.least > count.most:
             self.fail(f"{text}: the first must not be larger; write {most}..{least}", param, ctx)
-        if not count.least >= 1 or count.most > MOST_NODES:
+        if not 1 <= count.most <= MOST_NODES:
             self.fail(f"{text}: there are 1 to {MOST_NODES} nodes", param, ctx)
+        if count.least < self.fewest:
+            self.fail(f"{text}: there is at least {self.fewest} node", param, ctx)
         return count

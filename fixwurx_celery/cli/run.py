@@ -64,7 +64,7 @@ stays in line; the others begin anew with each attempt.
 @click.argument("manifest", metavar="MANIFEST")
 @option("-o", "--out", env="OUT", default="out", show_default=True, type=click.Path(path_type=Path),
         help="The folder for patches, logs and results.jsonl.")  # fmt: skip
-@option("--nodes", env="NODES", type=NodeCountType(), help=NODES_HELP)
+@option("--nodes", env="NODES", type=NodeCountType(fewest=1), help=NODES_HELP)
 @option("--node", "node_specs", env="NODE", multiple=True, metavar="AGENTS[:LABELS]",
         help="One of these nodes, e.g. 9:python,large-memory. Repeat it for more.")  # fmt: skip
 @option("--timeout", env="TIMEOUT", default=300.0, show_default=True,

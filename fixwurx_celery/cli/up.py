@@ -31,9 +31,9 @@ Its state (waiting and finished bugs, logs) lies in the state directory and is t
 next `up`. Bugs that run when it ends go back in line.
 
 """
-    + examples("up --nodes 3", "up --nodes 1..4", "up --node 6 --node 6:python,large-memory")
+    + examples("up --nodes 3", "up --nodes 0..4", "up --node 6 --node 6:python,large-memory")
 )
-@option("--nodes", env="NODES", type=NodeCountType(), help=NODES_HELP)
+@option("--nodes", env="NODES", type=NodeCountType(fewest=0), help=NODES_HELP)
 @option("--node", "node_specs", env="NODE", multiple=True, metavar="AGENTS[:LABELS]",
         help="One of these nodes, e.g. 9:python,large-memory. Repeat it for more.")  # fmt: skip
 @option("--state-dir", env="STATE_DIR", metavar="FOLDER",
@@ -101,10 +101,14 @@ def follow(cluster: "EmbeddedCluster", stops: list[int]) -> None:
             if not is_ready:
                 seen = connection.store.snapshot()
                 is_ready = len(seen.live) >= len(cluster.nodes)
-                if is_ready:
+                if len(seen.live) >= cluster.expected_nodes:
                     cluster.begin_scaling()
+                if is_ready:
                     nodes = counted(len(seen.live), "node")
-                    click.echo(f"ready: {nodes} with {seen.total_agents} agents; Ctrl-C ends it")
+                    what = f"{nodes} with {seen.total_agents} agents"
+                    if not cluster.nodes:
+                        what = "nodes start when there are bugs for them"
+                    click.echo(f"ready: {what}; Ctrl-C ends it")
                 elif not is_slow and time.monotonic() - began > SLOW_NODES_S:
                     is_slow = True
                     click.echo(

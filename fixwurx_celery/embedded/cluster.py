@@ -57,9 +57,11 @@ class EmbeddedCluster:
         state: StateFolder,
         growth: Growth | None = None,
     ) -> None:
-        """Starts nothing yet. `nodes` are there as long as the cluster is; with `growth` the
-        controller adds others, and takes those away again. Raises NotBuilt, and ConfigurationError
-        for a broker without a store."""
+        """Starts nothing yet. `nodes` are there as long as the cluster is; with `growth`, without
+        which there must be some, the controller adds others and takes those away again.
+
+        Raises NotBuilt, and ConfigurationError for a broker without a store.
+        """
         if settings.broker_url:
             raise ConfigurationError(
                 [
@@ -74,6 +76,7 @@ class EmbeddedCluster:
         self._server = server_binary()
         self._guardian: subprocess.Popen[bytes] | None = None
         self._is_scaling = False
+        self._failed: set[str] = set()
         self._events = -1
         self._unread = b""
         self.logs = state.folder("logs")
@@ -155,7 +158,7 @@ class EmbeddedCluster:
         return replace(
             self._given,
             **scaling,
-            total_agents=max(node.agents for node in self.nodes),
+            total_agents=max(node.agents for node in self.nodes or scaling["node_specs"]),
             artifacts=self._given.artifacts or f"file://{self.state.folder('artifacts')}",
             drain_timeout_sec=DRAIN_S,
         )
@@ -177,10 +180,15 @@ class EmbeddedCluster:
                 )
         return self._settings
 
+    @property
+    def expected_nodes(self) -> int:
+        """How many nodes serve when all have come up: those that are always there and did not
+        fail for good."""
+        return len(self.nodes) - len(self._failed)
+
     def begin_scaling(self) -> None:
-        """The nodes that are always there serve, or never will: what is missing now is missing.
-        Harmless when repeated; before this no node is added, not in the place of one that boots.
-        """
+        """Has the controller begin, now that the expected nodes serve: sooner, it would have others
+        started in the place of those that boot. Harmless when repeated."""
         guardian = self._guardian
         if self.growth and not self._is_scaling and guardian and guardian.stdin:
             self._is_scaling = True
@@ -228,6 +236,8 @@ class EmbeddedCluster:
         *lines, self._unread = (self._unread + data).split(b"\n")
         events = [json.loads(line) for line in lines]
         for event in events:
+            if event["event"] == "failed" and event["name"].startswith("node"):
+                self._failed.add(event["name"])
             if event["event"] == "store_answers":
                 self._settings = replace(
                     self._own(),

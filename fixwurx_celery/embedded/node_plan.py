@@ -55,12 +55,17 @@ class NodePlan:
                 f"--nodes {count} is fewer than the {len(given)} given with --node; leave --nodes "
                 "out"
             )
-        if not 1 <= (count or 1) <= (most or count or 1) <= MOST_NODES or len(given) > MOST_NODES:
+        # None at first is enough where others can be added.
+        fewest, at_first = (0 if most else 1), (1 if count is None else count)
+        at_most = most or max(at_first, len(given))
+        if not fewest <= at_first <= at_most <= MOST_NODES:
             problems.append(f"there are 1 to {MOST_NODES} nodes; give that many")
         if problems:
             raise ConfigurationError(problems)
         default = settings.total_agents
-        self._count = count or len(given) or max(1, min(8, -(-3 * cores() // default)))
+        if count is None:
+            count = len(given) or max(1, min(8, -(-3 * cores() // default)))
+        self._count = count
         self._most_nodes = max(most or 0, self._count)
         self._is_sized = "FIXWURX_TOTAL_AGENTS" in os.environ
         agents = default
@@ -72,7 +77,7 @@ class NodePlan:
     def nodes(self, largest_bug: int = AGENTS_PER_BUG) -> list[NodeSpec]:
         """The nodes. One of the usual ones is made to hold the largest bug, within the default."""
         usual = [self._usual] * (self._count - len(self._given))
-        largest = max(node.agents for node in self._given + usual)
+        largest = max((node.agents for node in self._given + usual), default=0)
         if usual and not self._is_sized and largest < largest_bug <= self._most:
             usual[0] = replace(self._usual, agents=largest_bug)
         return self._given + usual

@@ -9,8 +9,10 @@ node that drains, so nobody may send it twice.
 """
 
 import builtins
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -26,7 +28,7 @@ from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedSta
 from fixwurx_celery.providers.deadline import TIMEOUT_S, Deadline
 from fixwurx_celery.providers.docker_options import DockerOptions
 from fixwurx_celery.providers.launching import node_command, node_environment
-from fixwurx_celery.providers.options import read_options
+from fixwurx_celery.providers.options import read_options, split_kinds
 from fixwurx_celery.providers.telling import age_s, log_tail, passwords_of, server_time
 from fixwurx_celery.settings import Settings
 
@@ -38,6 +40,7 @@ Row = Mapping[str, Any]
 CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
 STOPPING: Final = ".stopping"
 TAIL: Final = 20
+AGAIN_AFTER_S: Final = 0.05
 OLDEST: Final = docker.constants.MINIMUM_DOCKER_API_VERSION
 
 STATES: Final = {
@@ -63,8 +66,9 @@ class DockerProvider:
 
     def __init__(self, settings: Settings, cluster: str) -> None:
         self._cluster, self._image = cluster, settings.node_image
-        self._options = DockerOptions.of(read_options(settings.provider_options))
-        self._host = _host_config(self._options.host)
+        usual, kinds = split_kinds(read_options(settings.provider_options), settings.launchable)
+        self._usual = _Recipe.of(usual)
+        self._kinds = {spec: _Recipe.of({**usual, **given}) for spec, given in kinds.items()}
         self._secrets = passwords_of(settings)
         self._api: Any = None
         self._scope = self._date = ""
@@ -91,11 +95,20 @@ class DockerProvider:
 
     def launch(self, order: LaunchOrder) -> None:
         """Creates the container and starts it; one that somebody created only, is started."""
-        with self._asked(f"start node {order.name}") as api:
-            rows = self._rows(api, order.name) or self._created(api, order)
-            for row in rows:
-                if row["State"] == "created":
-                    api.start(row["Id"])
+        deadline = Deadline()
+        with self._asked(f"start node {order.name}", deadline) as api:
+            rows = self._rows(api, order.name) or self._made(api, order, deadline)
+            while created := [row["Id"] for row in rows if row["State"] == "created"]:
+                try:
+                    for id_ in created:
+                        api.start(id_)
+                    return
+                except NotFound as error:
+                    # The daemon lists a container some time before it can be started.
+                    if deadline.is_near() or "No such container" not in str(error.explanation):
+                        raise
+                time.sleep(AGAIN_AFTER_S)
+                rows = self._rows(api, order.name)
 
     def stop(self, name: str) -> None:
         """Sends SIGTERM and renames the container. One that never ran is removed instead."""
@@ -169,31 +182,44 @@ class DockerProvider:
     def _container(self, name: str) -> str:
         return f"fixwurx-{self._cluster}-{name}"
 
-    def _created(self, api: Any, order: LaunchOrder) -> builtins.list[Row]:
-        """The order's container, by this call or by another process's at the same instant."""
+    def _made(self, api: Any, order: LaunchOrder, deadline: Deadline) -> builtins.list[Row]:
+        """The order's container, by this call or by another process's at the same instant: the
+        daemon gives the name away some time before it lists the container."""
+        recipe = self._kinds.get(order.spec, self._usual)
+        options = recipe.options
+        while True:
+            try:
+                made = api.create_container(
+                    self._image,
+                    node_command(self.worker_id(order.name)),
+                    name=self._container(order.name),
+                    labels={
+                        **options.labels,
+                        CLUSTER: self._cluster,
+                        NODE: order.name,
+                        PROFILE: order.spec.profile,
+                    },
+                    environment={**options.environment, **node_environment(order)},
+                    host_config=recipe.host,
+                    **options.container,
+                )
+            except APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                if rows := self._rows(api, order.name):
+                    return rows
+                if deadline.is_near() or self._is_a_strangers(api, order.name):
+                    raise
+                time.sleep(AGAIN_AFTER_S)
+            else:
+                return [{"Id": made["Id"], "State": "created"}]
+
+    def _is_a_strangers(self, api: Any, name: str) -> bool:
         try:
-            made = api.create_container(
-                self._image,
-                node_command(self.worker_id(order.name)),
-                name=self._container(order.name),
-                labels={
-                    **self._options.labels,
-                    CLUSTER: self._cluster,
-                    NODE: order.name,
-                    PROFILE: order.spec.profile,
-                },
-                environment={**self._options.environment, **node_environment(order)},
-                host_config=self._host,
-                **self._options.container,
-            )
-        except APIError as error:
-            if error.status_code != HTTPStatus.CONFLICT:
-                raise
-            rows = self._rows(api, order.name)
-            if not rows:  # the name is taken by a container that is not ours
-                raise
-            return rows
-        return [{"Id": made["Id"], "State": "created"}]
+            found = api.inspect_container(self._container(name))
+        except NotFound:
+            return False
+        return bool((found["Config"]["Labels"] or {}).get(CLUSTER) != self._cluster)
 
     # -- what it tells ---------------------------------------------------------------------
 
@@ -226,6 +252,20 @@ class DockerProvider:
         except APIError:  # some log drivers cannot be read
             return detail
         return f"{detail}\n{log_tail(log, self._secrets)}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What containers of one kind are made with."""
+
+    options: DockerOptions
+    host: Any
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "_Recipe":
+        """Raises ConfigurationError."""
+        options = DockerOptions.of(given)
+        return cls(options, _host_config(options.host))
 
 
 class _Hurried:

@@ -3,13 +3,16 @@
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 
-__all__ = ["read_options", "unknown_names"]
+__all__ = ["read_options", "split_kinds", "unknown_names"]
+
+KINDS: Final = "kinds"
 
 
 def read_options(path: str) -> dict[str, Any]:
@@ -39,3 +42,38 @@ def unknown_names(
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; docs/providers.md lists what there is"
         yield f"the provider has no option {where}{name}{hint}"
+
+
+def split_kinds(
+    given: Mapping[str, Any], specs: Collection[NodeSpec]
+) -> tuple[dict[str, Any], dict[NodeSpec, dict[str, Any]]]:
+    """The options of all nodes, and those that only one kind of node has, from the option `kinds`.
+
+    Raises ConfigurationError for a kind that is none of `specs`: nobody would ever launch it.
+    """
+    usual = dict(given)
+    kinds = usual.pop(KINDS, None) or {}
+    found: dict[NodeSpec, dict[str, Any]] = {}
+    problems = []
+    if not isinstance(kinds, dict):
+        problems.append(f"the option {KINDS} must be a mapping of kinds of nodes to their options")
+        kinds = {}
+    for name, options in kinds.items():
+        try:
+            spec = NodeSpec.parse(str(name), frozenset({"python"}))
+        except ValueError as error:
+            problems.append(f"the option {KINDS}: {error}")
+            continue
+        if spec not in specs:
+            launched = ", ".join(str(one) for one in specs)
+            problems.append(
+                f"the option {KINDS} names {name}, which is not launched: FIXWURX_NODE_SPECS has "
+                f"{launched}"
+            )
+        if not isinstance(options, dict):
+            problems.append(f"the option {KINDS}.{name} must be a mapping of options")
+        else:
+            found[spec] = options
+    if problems:
+        raise ConfigurationError(problems)
+    return usual, found

@@ -1,18 +1,21 @@
 """The options of the `kubernetes` provider."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.providers.options import unknown_names
-from fixwurx_celery.providers.pods import CONTAINER
 
-__all__ = ["PodOptions"]
+__all__ = ["CONTAINER", "OF_A_KIND", "PodOptions"]
+
+CONTAINER: Final = "node"
+"""The container of a pod that is the node."""
 
 KNOWN: Final = (
     "annotations", "context", "kubeconfig", "labels", "namespace", "owner", "template"
 )  # fmt: skip
+OF_A_KIND: Final = ("annotations", "labels", "template")
 OWNERS: Final = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
 PREFIX: Final = "fixwurx."
 
@@ -44,10 +47,11 @@ class PodOptions:
         given: Mapping[str, Any],
         spec_fields: Collection[str],
         container_fields: Collection[str],
+        known: Collection[str] = KNOWN,
     ) -> "PodOptions":
         """Raises ConfigurationError with all that is wrong. The fields are those that a Pod's spec
         and a container have, as the client knows them."""
-        problems = list(_problems(given, spec_fields, container_fields))
+        problems = [*unknown_names(given, known), *_problems(given, spec_fields, container_fields)]
         if problems:
             raise ConfigurationError(problems)
         kind, _, name = str(given.get("owner") or "").partition("/")
@@ -61,6 +65,20 @@ class PodOptions:
             template=given.get("template") or {},
         )
 
+    def over(self, usual: "PodOptions") -> "PodOptions":
+        """Those of one kind of node: of what makes a pod, ours where we say something; the rest is
+        as usual."""
+        template = {**usual.template, **self.template}
+        if self.template.get("containers") and usual.template.get("containers"):
+            [theirs], [ours] = usual.template["containers"], self.template["containers"]
+            template["containers"] = [{**theirs, **ours}]
+        return replace(
+            usual,
+            labels={**usual.labels, **self.labels},
+            annotations={**usual.annotations, **self.annotations},
+            template=template,
+        )
+
     @property
     def owner_path(self) -> str:
         """Where the API has the owner, below its namespace."""
@@ -71,7 +89,6 @@ class PodOptions:
 def _problems(
     given: Mapping[str, Any], spec_fields: Collection[str], container_fields: Collection[str]
 ) -> Iterator[str]:
-    yield from unknown_names(given, KNOWN)
     for name in ("namespace", "kubeconfig", "context", "owner"):
         if not isinstance(given.get(name) or "", str):
             yield f"the option {name} must be a text"

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.providers.base import ProvidedNode, ProvidedState
-from fixwurx_celery.providers.pods import CONTAINER, NODE, PROFILE
+from fixwurx_celery.providers.pod_options import CONTAINER
+from fixwurx_celery.providers.pods import NODE, PROFILE
 from fixwurx_celery.providers.telling import age_s, log_tail
 
 __all__ = ["instant", "node_of"]

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from fixwurx_celery.providers.base import LaunchOrder
 from fixwurx_celery.providers.launching import node_command, node_environment
+from fixwurx_celery.providers.pod_options import CONTAINER, PodOptions
 from fixwurx_celery.settings import Settings
 
 __all__ = [
     "CLUSTER",
-    "CONTAINER",
     "NODE",
     "PROFILE",
     "PodMaker",
@@ -28,9 +28,6 @@ __all__ = [
 ]
 
 CLUSTER, NODE, PROFILE = "fixwurx.cluster", "fixwurx.node", "fixwurx.profile"
-CONTAINER: Final = "node"
-"""The container of a pod that is the node."""
-
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 LONGEST: Final = 63
@@ -89,6 +86,18 @@ class PodMaker:
     template: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, cluster: str, options: PodOptions) -> "PodMaker":
+        """For nodes with these options."""
+        return cls(
+            cluster=cluster,
+            image=settings.node_image,
+            drain_timeout_s=settings.drain_timeout_sec,
+            template=options.template,
+            labels=options.labels,
+            annotations=options.annotations,
+        )
 
     def pod(
         self, order: LaunchOrder, worker_id: str, owner: Mapping[str, Any] | None

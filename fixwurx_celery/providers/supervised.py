@@ -70,7 +70,7 @@ class SupervisedNode:
 
     def bury(self, status: int) -> None:
         """Its main process has ended, with this status; negative for a signal."""
-        self.end = f"it ended with status {status}"
+        self.end = f"it ended with exit status {status}"
         if status < 0:
             self.end = f"it was killed by signal {-status}"
             with contextlib.suppress(ValueError):  # one without a name

@@ -27,17 +27,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.errors import ProviderError
 from fixwurx_celery.processes import inherit_orphans
 from fixwurx_celery.processes.child import buried
+from fixwurx_celery.processes.detach import detach
 from fixwurx_celery.processes.offspring import end_children, living_children
 from fixwurx_celery.processes.wakeup import Wakeup
+from fixwurx_celery.providers.callers import Caller, Callers
 from fixwurx_celery.providers.supervised import SupervisedNode
-from fixwurx_celery.providers.supervisor_folder import SupervisorFolder
+from fixwurx_celery.providers.supervisor_folder import SupervisorFolder, take
 
 __all__ = ["GRACE_S", "IDLE_S", "main"]
 
@@ -51,11 +53,6 @@ ORPHANS_GRACE_S: Final = 2.5
 killed."""
 REMOVE_S: Final = 4.0
 """Longer than that, and below the time within which a provider answers."""
-LOCK_S: Final = 30.0
-"""How long another supervisor of the folder is waited for that does not answer: it begins, or it
-ends. Who asked has given up before that."""
-SPEAK_WITHIN_S: Final = 10.0
-MOST_BYTES: Final = 4 * 2**20
 MOST_ENDED: Final = 200
 MOST_OWN_LOG: Final = 2**20
 LOOK_EVERY_S: Final = 5.0
@@ -67,15 +64,6 @@ log = logging.getLogger("supervisor")
 
 class Refused(Exception):
     """What was asked cannot be done; the message is the answer."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Caller:
-    """A connection, on which one question comes."""
-
-    connection: socket.socket
-    since: float = field(default_factory=time.monotonic)
-    text: bytes = b""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,16 +79,15 @@ class Supervisor:
     """The state of the process."""
 
     def __init__(self, folder: SupervisorFolder, listener: socket.socket, *, idle_s: float) -> None:
-        self.folder, self.listener, self.idle_s = folder, listener, idle_s
+        self.folder, self.idle_s = folder, idle_s
         self.nodes: dict[str, SupervisedNode] = {}
         self.removals: dict[str, Removal] = {}
-        self.callers: dict[int, Caller] = {}
         self.orphans: dict[int, float] = {}
         self.asked_at = time.monotonic()
         self.wakeup = Wakeup()
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.wakeup.fd, selectors.EVENT_READ)
-        self.selector.register(listener, selectors.EVENT_READ)
+        self.callers = Callers(listener, self.selector)
 
     def run(self) -> None:
         """Serves until it is told to end, or has had no nodes and no question for `idle_s`."""
@@ -108,10 +95,8 @@ class Supervisor:
             for key, _ in self.selector.select(self._pause()):
                 if key.fd == self.wakeup.fd:
                     self.wakeup.clear()
-                elif key.fd == self.listener.fileno():
-                    self._accept()
-                else:
-                    self._read(self.callers[key.fd])
+                elif (caller := self.callers.read(key.fd)) is not None:
+                    self._attend(caller)
             self._look()
 
     def _is_idle(self) -> bool:
@@ -130,9 +115,7 @@ class Supervisor:
         self._settle_removals(now)
         for node in self.nodes.values():
             node.child.bound_log()
-        for caller in list(self.callers.values()):
-            if now - caller.since > SPEAK_WITHIN_S and not self._waits(caller):
-                self._hang_up(caller)
+        self.callers.drop_the_silent()
         with contextlib.suppress(OSError):
             if os.fstat(2).st_size > MOST_OWN_LOG:
                 os.ftruncate(2, 0)
@@ -176,40 +159,17 @@ class Supervisor:
             else:
                 continue
             del self.removals[name]
-            for caller in removal.callers:
-                self._answer(caller, answer)
+            self.callers.answer(removal.callers, answer)
 
     # -- questions -------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            connection, _ = self.listener.accept()
-            connection.setblocking(False)
-            self.callers[connection.fileno()] = Caller(connection=connection)
-            self.selector.register(connection, selectors.EVENT_READ)
-            self.asked_at = time.monotonic()
+    def _attend(self, caller: Caller) -> None:
+        answer = self._answer(caller)
+        if answer is not None:
+            self.callers.answer([caller], answer)
 
-    def _read(self, caller: Caller) -> None:
-        try:
-            data = caller.connection.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        caller.text += data
-        if not data or len(caller.text) > MOST_BYTES:
-            # Whoever hangs up half-way has asked nothing.
-            self._hang_up(caller)
-        elif caller.text.endswith(b"\n") and not self._waits(caller):
-            answer = self._attend(caller)
-            if answer is not None:
-                self._answer(caller, answer)
-
-    def _waits(self, caller: Caller) -> bool:
-        return any(caller in removal.callers for removal in self.removals.values())
-
-    def _attend(self, caller: Caller) -> dict[str, Any] | None:
-        """The answer, or None when it comes later."""
+    def _answer(self, caller: Caller) -> dict[str, Any] | None:
+        """To what this one has asked, or None when it comes later."""
         try:
             asked = json.loads(caller.text)
             do, name = asked["do"], asked.get("name", "")
@@ -264,27 +224,12 @@ class Supervisor:
         removal.callers.append(caller)
         node.kill()
 
-    def _answer(self, caller: Caller, answer: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):
-            caller.connection.settimeout(1.0)
-            caller.connection.sendall(json.dumps(answer).encode() + b"\n")
-        self._hang_up(caller)
-
-    def _hang_up(self, caller: Caller) -> None:
-        for removal in self.removals.values():
-            removal.callers = [other for other in removal.callers if other is not caller]
-        if self.callers.pop(caller.connection.fileno(), None):
-            self.selector.unregister(caller.connection)
-        caller.connection.close()
-
     # -- ending ----------------------------------------------------------------------------
 
     def stop(self, grace_s: float) -> None:
         """Ends all nodes: told first, killed after the grace time."""
         self.wakeup.be_deaf()
-        self.listener.close()
-        for caller in list(self.callers.values()):
-            self._hang_up(caller)
+        self.callers.close()
         for node in self.nodes.values():
             node.stop()
         self._wait(lambda: not self._mains(), grace_s)
@@ -337,38 +282,6 @@ def main(arguments: Collection[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def take(path: Path) -> tuple[SupervisorFolder, int | None]:
-    """The folder with its lock, or without it when another supervisor answers there."""
-    deadline = time.monotonic() + LOCK_S
-    while True:
-        folder = SupervisorFolder(path)
-        lock = folder.lock()
-        if lock is not None or folder.is_answered():
-            return folder, lock
-        folder.close()
-        if time.monotonic() > deadline:
-            raise ProviderError(
-                f"another supervisor has {path}, and did not answer or end within {LOCK_S:g} s"
-            )
-        time.sleep(BUSY_S)
-
-
-def detach(own_log: Path) -> None:
-    """Goes on as nobody's child, in a session of its own; who started this process sees it end
-    now that it listens."""
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    os.chdir("/")
-    null = os.open(os.devnull, os.O_RDWR)
-    output = os.open(own_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-    for own, into in ((null, 0), (output, 1), (output, 2)):
-        os.dup2(own, into)
-        # dup2 to a standard stream leaves it inheritable; nodes get streams of their own.
-    os.close(null)
-    os.close(output)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,22 @@ import os
 import shutil
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import Final
 
 from fixwurx_celery.errors import ProviderError
 from fixwurx_celery.processes import identity
 
-__all__ = ["SupervisorFolder"]
+__all__ = ["SupervisorFolder", "take"]
 
 SOCKET: Final = "s"
 LOCK: Final = "lock"
 WAITING_CALLERS: Final = 64
+LOCK_S: Final = 30.0
+"""How long another supervisor of the folder is waited for that does not answer: it begins, or it
+ends. Who asked has given up before that."""
+LOOK_EVERY_S: Final = 0.02
 
 
 class SupervisorFolder:
@@ -129,3 +134,19 @@ class SupervisorFolder:
     def _socket_path(self) -> str:
         # The path of a socket holds 107 bytes, and a user's folder may lie deeper than that.
         return f"/proc/self/fd/{self.fd}/{SOCKET}"
+
+
+def take(path: Path) -> tuple[SupervisorFolder, int | None]:
+    """The folder with its lock, or without it when another supervisor answers there."""
+    deadline = time.monotonic() + LOCK_S
+    while True:
+        folder = SupervisorFolder(path)
+        lock = folder.lock()
+        if lock is not None or folder.is_answered():
+            return folder, lock
+        folder.close()
+        if time.monotonic() > deadline:
+            raise ProviderError(
+                f"another supervisor has {path}, and did not answer or end within {LOCK_S:g} s"
+            )
+        time.sleep(LOOK_EVERY_S)

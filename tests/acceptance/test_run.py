@@ -256,6 +256,7 @@ def test_bad_input_is_refused_before_anything_starts(at: Desk, content: str, exp
         (["--node", "many"], "--node: node 'many' must begin with its agents, 1 to 1024"),
         (["--nodes", "1", "--node", "3", "--node", "3"], "--nodes 1 is fewer than the 2 given"),
         (["--nodes", "0"], "0: there are 1 to 64 nodes"),
+        (["--nodes", "0..2"], "0..2: there is at least 1 node"),
         (["--nodes", "1..65"], "1..65: there are 1 to 64 nodes"),
         (["--nodes", "4..1"], "4..1: the first must not be larger; write 1..4"),
         (["--nodes", "1-4"], "'1-4' is no number of nodes; write for example 3, or 1..4"),
@@ -515,10 +516,10 @@ def test_more_nodes_are_started_while_bugs_wait_and_all_end_with_the_run(at: Des
         "6 bugs on 1 node of this machine with 3 agents, and up to 3 nodes if needed" in ended.err
     )
     (why,) = [line for line in ended.err.splitlines() if line.startswith("scaling out: ")]
-    assert "3 of 3 agents on 1 node at work, 5 bugs waiting for 15 agents: " in why
+    assert re.search("3 of 3 agents on 1 node at work, . bugs waiting for .* agents: ", why)
     assert "; 2 nodes to start (max_workers=3)" in why
     nodes = {line["node"].partition("@")[0] for line in at.results()}
-    assert nodes == {"node1", "node2", "node3"}
+    assert nodes >= {"node1", "auto1"}
     at.check_nothing_is_left()
 
 
@@ -561,18 +562,20 @@ def test_ctrl_c_ends_nodes_that_were_added_too(at: Desk) -> None:
 
 @pytest.mark.slow
 def test_up_adds_nodes_and_takes_them_away_when_they_have_nothing_to_do(at: Desk) -> None:
-    cluster = at.start("up", "--nodes", "1..2")
+    cluster = at.start("up", "--nodes", "0..2")
     file = at.state / "up" / "env"
     wait_until("up has written its address", file.exists, within_s=20)
     exports = [line.removeprefix("export ") for line in file.read_text().splitlines()]
     there = dict(line.split("=", 1) for line in exports)
 
     run = at.run("run", at.bugs(*many(6)), **there)
-    wait_until("the added node is gone", lambda: not at.named("-n auto1@"), within_s=60)
+    assert "warning" not in run.err
+    wait_until("the added nodes are gone", lambda: not at.named("-n auto"), within_s=60)
     cluster.interrupt()
     ended = cluster.end()
 
     assert run.status == 0, run.err
+    assert "ready: nodes start when there are bugs for them" in ended.out
     assert "scaling out: " in ended.out
     assert "scaling in: " in ended.out
     assert ended.status == 0

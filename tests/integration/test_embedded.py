@@ -69,8 +69,17 @@ def test_of_the_node_that_holds_the_largest_bug_more_may_be_added() -> None:
     assert [str(spec) for spec in growth.specs] == ["3:python", "9:python"]
 
 
-@pytest.mark.parametrize(("count", "most"), [(3, 2), (1, 65)])
-def test_a_range_that_makes_no_sense_is_refused(count: int, most: int) -> None:
+@pytest.mark.usefixtures("on_two_cores")
+def test_there_may_be_no_node_at_first_where_some_may_be_added() -> None:
+    plan = NodePlan(Settings(), 0, most=2)
+    usual = NodeSpec(agents=3, capabilities=frozenset({"python"}))
+
+    assert plan.nodes() == []
+    assert plan.growth() == Growth(most=2, specs=(usual,))
+
+
+@pytest.mark.parametrize(("count", "most"), [(3, 2), (1, 65), (0, None), (0, 0)])
+def test_a_range_that_makes_no_sense_is_refused(count: int, most: int | None) -> None:
     with pytest.raises(ConfigurationError, match="there are 1 to 64 nodes"):
         NodePlan(Settings(), count, most=most)
 

@@ -1,7 +1,7 @@
 """The beds: a provider that has one here passes the suite of `test_every_provider.py`."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import pytest
 from tests.support.docker_daemon import DockerDaemon, NoDocker, start_docker
 from tests.support.kube import Kube, NoKube, start_kube
 from tests.support.provided_cluster import ProvidedCluster
-from tests.support.provider_beds import Bed, DockerBed, KubernetesBed
+from tests.support.provider_beds import Bed, DockerBed, KubernetesBed, LocalBed
 
 BEDS = [
+    pytest.param("local", marks=pytest.mark.slow),
     pytest.param("docker", marks=pytest.mark.docker),
     pytest.param("kubernetes", marks=pytest.mark.kubernetes),
 ]
@@ -25,6 +26,14 @@ def bed(request: pytest.FixtureRequest) -> Bed:
     """Each provider's in turn: the fixture of its name with `_bed` behind it."""
     found: Bed = request.getfixturevalue(f"{request.param}_bed")
     return found
+
+
+@pytest.fixture(scope="session")
+def local_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBed]:
+    """Processes."""
+    made = LocalBed(tmp_path_factory.mktemp("local"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +76,12 @@ def kubernetes_bed(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def make_cluster(redis_url: str, tmp_path: Path) -> Iterator[MakeCluster]:
-    """Makes clusters on a bed, with options of its provider. Nothing of them stays."""
+    """Makes clusters on a bed, with `given` settings and options of its provider. Nothing of them
+    stays."""
     made: list[ProvidedCluster] = []
 
-    def make(bed: Bed, **options: Any) -> ProvidedCluster:
-        made.append(ProvidedCluster(bed, redis_url, tmp_path, **options))
+    def make(bed: Bed, given: Mapping[str, Any] | None = None, **options: Any) -> ProvidedCluster:
+        made.append(ProvidedCluster(bed, redis_url, tmp_path, given, **options))
         return made[-1]
 
     yield make

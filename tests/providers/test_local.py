@@ -1,6 +1,7 @@
 """Nodes as processes of this host: who starts them, who sees them, and what is left of them."""
 
 import contextlib
+import dataclasses
 import os
 import socket
 import subprocess
@@ -60,8 +61,13 @@ class Host:
         return sorted(found, key=lambda process: process.pid)
 
     def supervisor(self) -> psutil.Process:
-        (found,) = self.having("providers.supervisor")
-        return found
+        """The one. Others that were started with it are on their way out, if there are any."""
+
+        def is_alone() -> list[psutil.Process]:
+            found = self.having("providers.supervisor")
+            return found if len(found) == 1 else []
+
+        return wait_until("there is one supervisor", is_alone)[0]
 
     def main(self, name: str) -> psutil.Process:
         """The main process of a node: the child of the supervisor."""
@@ -140,7 +146,7 @@ def test_a_node_is_launched_works_and_is_stopped(host: Host, live: LiveCluster) 
     provider.stop("w1")
     assert host.node("w1").state in (ProvidedState.STOPPING, ProvidedState.ENDED)
     ended = host.waits_for("w1", ProvidedState.ENDED)
-    assert ended.detail.startswith("it ended with status 0; the end of its log:\n")
+    assert ended.detail.startswith("it ended with exit status 0; the end of its log:\n")
     live.waits_for(WorkerState.OFFLINE, worker_id)
 
     provider.remove("w1")
@@ -188,7 +194,7 @@ def test_a_node_that_ends_at_once_says_why(
 
     ended = host.waits_for("w1", ProvidedState.ENDED)
 
-    assert "it ended with status" in ended.detail.splitlines()[0]
+    assert "it ended with exit status" in ended.detail.splitlines()[0]
     assert said in ended.detail
 
 
@@ -291,7 +297,6 @@ def test_processes_that_launch_it_at_once_get_one_supervisor_and_one_node(host: 
     statuses = [process.wait(timeout=30) for process in started]
 
     assert statuses == [0] * 4
-    assert len(host.having("providers.supervisor")) == 1
     mains = [p for p in host.supervisor().children() if "w1@" in " ".join(p.cmdline())]
     assert len(mains) == 1
 
@@ -312,7 +317,6 @@ def test_what_a_launcher_that_was_killed_has_started_is_what_is_listed(
 
     mains = [p for p in host.supervisor().children() if "w1@" in " ".join(p.cmdline())]
     assert len(mains) == len(listed) <= 1
-    assert len(host.having("providers.supervisor")) == 1
 
 
 # -- the supervisor --------------------------------------------------------------------------
@@ -388,6 +392,54 @@ def test_one_that_somebody_else_keeps_running_is_not_started(host: Host) -> None
         provider.list()
 
     assert not host.processes()
+
+
+@contextlib.contextmanager
+def controller(settings: Settings, folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A controller with its beat. It is killed at the end, as by a power cut."""
+    with (folder / "controller.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "worker",
+             "-n", "controller@here", "-B", "--schedule", str(folder / "schedule")],
+            env={**os.environ, **settings.environment()},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_killed_leaves_its_nodes_to_the_next(
+    host: Host, live: LiveCluster
+) -> None:
+    settings = dataclasses.replace(
+        live.settings, provider="local", min_workers=1, max_workers=2,
+        scaling_interval_sec=1, scale_down_window_sec=2,
+    )  # fmt: skip
+    first, second = (host.provider.worker_id(name) for name in ("auto1", "auto2"))
+
+    with controller(settings, live.folder):
+        registers(live, first)
+    life = live.seen(first).incarnation
+
+    with controller(settings, live.folder):
+        bugs = [live.submit({"sleep_s": 5}, agents=3) for _ in range(2)]
+        registers(live, second)
+        assert live.seen(first).incarnation == life
+        records = [live.wait(bug_id) for bug_id in bugs]
+        wait_until(
+            "the one that nothing needs any more is gone",
+            lambda: len(live.store.snapshot().live) == 1,
+            within_s=PATIENCE_S,
+        )
+
+    assert {record.outcome["outcome"] for record in records} == {"FIXED"}
 
 
 # -- the folder ------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ Containers share the host's network. There is no registry: an image of the tests
 and its containers see the host's programs and this checkout, read-only.
 """
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from tests.support.processes import ROOT, freeze
 from tests.support.waiting import wait_until
 
-__all__ = ["SHOWN", "DockerDaemon", "NoDocker", "start_docker"]
+__all__ = ["SHOWN", "DockerDaemon", "NoDocker", "start_docker", "unmount_below"]
 
 IMAGE = "fixwurx-test-node"
 
@@ -81,9 +85,9 @@ class DockerDaemon:
         if self.process.poll() is not None:
             log = (self.folder / "log").read_text()
             raise AssertionError(f"dockerd ended with {self.process.returncode}\n{log[-2000:]}")
-        if not (self.folder / "s.sock").exists():  # the SDK would leave its own socket open
-            return False
         try:
+            with socket.socket(socket.AF_UNIX) as probe:  # the SDK would leave its own open
+                probe.connect(str(self.folder / "s.sock"))
             with self.client() as client:
                 return bool(client.ping())
         except (DockerException, OSError):
@@ -133,10 +137,13 @@ class DockerDaemon:
             os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """As a crash does it: containers go on."""
+        """As a crash does it: containers go on. Its containerd dies with it."""
         assert self.process is not None
+        containerd = int((self.folder / "exec/containerd/containerd.pid").read_text())
         self.process.kill()
         self.process.wait(timeout=10)
+        # A daemon that finds it, even as a zombie, would wait for it to answer.
+        wait_until("its containerd is gone", lambda: not psutil.pid_exists(containerd), within_s=20)
 
     def __enter__(self) -> "DockerDaemon":
         return self
@@ -147,15 +154,34 @@ class DockerDaemon:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process is not None and self.process.poll() is None:
-            with self.client() as client:  # else it waits for each that ignores SIGTERM
-                for container in client.containers.list(all=True):
-                    container.remove(force=True, v=True)
-            self.process.terminate()
-            self.process.wait(timeout=30)
-        subprocess.run(["umount", str(self.folder / "exec/netns/default")], check=False,
-                       capture_output=True)  # fmt: skip
+        try:
+            if self.process is not None and self.process.poll() is None:
+                with self.client() as client:  # else it waits for each that ignores SIGTERM
+                    for container in client.containers.list(all=True):
+                        container.remove(force=True, v=True)
+                self.process.terminate()
+                self.process.wait(timeout=30)
+        finally:
+            self._clear()
+
+    def _clear(self) -> None:
+        """What a daemon that did not end in order leaves."""
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(self.folder) in word for word in process.info["cmdline"] or ()):
+                with contextlib.suppress(psutil.Error):
+                    for child in process.children(recursive=True):
+                        child.kill()
+                    process.kill()
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def unmount_below(folder: Path) -> None:
+    """The deepest first."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted(mounts, key=len, reverse=True):
+        if point.startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
 def start_docker() -> DockerDaemon:

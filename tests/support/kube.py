@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -23,9 +24,9 @@ from typing import Any, Final
 
 import yaml
 
-from tests.support.docker_daemon import DockerDaemon
+from tests.support.docker_daemon import DockerDaemon, unmount_below
 from tests.support.processes import freeze
-from tests.support.server import end_with_parent, free_port
+from tests.support.server import end_with_parent
 from tests.support.waiting import wait_until
 
 __all__ = ["Kube", "NoKube", "start_kube"]
@@ -65,6 +66,16 @@ KUBELET: Final[Mapping[str, Any]] = {
 }
 
 
+def quiet_port() -> int:
+    """A port that nobody listens on, and that no connection gets for its own end: etcd and the API
+    server open hundreds while others are still to listen."""
+    while True:
+        port = secrets.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class NoKube(Exception):
     """No Kubernetes can be started on this machine."""
 
@@ -90,7 +101,7 @@ class Kube:
     folder: Path
     programs: Mapping[str, Path]
     docker: DockerDaemon
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=quiet_port)
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
     kernel: dict[str, str] = field(default_factory=dict)
@@ -120,7 +131,7 @@ class Kube:
             )
 
     def _start_api(self) -> None:
-        client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        client, peer = (f"http://127.0.0.1:{quiet_port()}" for _ in range(2))
         self._spawn("etcd", "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync",
                     "--listen-client-urls", client, "--advertise-client-urls", client,
                     "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
@@ -146,8 +157,8 @@ class Kube:
     def _start_controllers(self) -> None:
         own = ("--kubeconfig", str(self.folder / "admin.kubeconfig"), "--leader-elect=false",
                "--port", "0", "--secure-port", "0")  # fmt: skip
-        self._spawn("kube-controller-manager", "--controllers",
-                    "deployment,replicaset,garbagecollector,namespace", *own)  # fmt: skip
+        self._spawn("kube-controller-manager", *own, "--controllers",
+                    "deployment,replicaset,garbagecollector,namespace,nodelifecycle")  # fmt: skip
         self._spawn("kube-scheduler", *own)
 
     def _start_kubelet(self) -> None:
@@ -155,7 +166,7 @@ class Kube:
         self.docker.build(PAUSE, "COPY pause /pause", 'ENTRYPOINT ["/pause"]',
                           files=[self.programs["pause"]])  # fmt: skip
         config = self.folder / "kubelet.yaml"
-        config.write_text(yaml.safe_dump({**KUBELET, "port": free_port()}))
+        config.write_text(yaml.safe_dump({**KUBELET, "port": quiet_port()}))
         self._spawn("kubelet", "--config", str(config), "--kubeconfig",
                     str(self.folder / "admin.kubeconfig"), "--container-runtime", "docker",
                     "--docker-endpoint", self.docker.url, "--pod-infra-container-image", PAUSE,
@@ -290,20 +301,12 @@ class Kube:
         for name, value in self.kernel.items():
             if _sysctl(name).read_text() != value:
                 _sysctl(name).write_text(value)
-        _unmount_below(self.folder)
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _sysctl(name: str) -> Path:
     return Path("/proc/sys", name)
-
-
-def _unmount_below(folder: Path) -> None:
-    """What pods had mounted, the deepest first."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for point in sorted(mounts, key=len, reverse=True):
-        if point.startswith(f"{folder}/"):
-            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
 def start_kube(folder: Path, docker: DockerDaemon) -> Kube:

@@ -1,7 +1,7 @@
 """A cluster whose nodes a provider starts."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,15 @@ PATIENCE_S = 40.0
 class ProvidedCluster(NodeCluster):
     """A namespace in the store, and a cluster id at the provider, of a test's own."""
 
-    def __init__(self, bed: Bed, redis_url: str, folder: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        bed: Bed,
+        redis_url: str,
+        folder: Path,
+        given: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """`given` are settings, `options` the provider's."""
         self.bed, self.id = bed, f"c{uuid.uuid4().hex[:8]}"
         settings = Settings(
             redis_url=redis_url,
@@ -36,6 +44,7 @@ class ProvidedCluster(NodeCluster):
             engine="tests.support.engines:Scripted",
             **QUICK,
             **bed.settings(**options),
+            **(given or {}),
         )
         super().__init__(settings, folder)
         self.provider = self.another()

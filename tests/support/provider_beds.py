@@ -4,17 +4,25 @@ A bed shows its nodes this checkout, the tests' Python and the folder `shared`, 
 they have here, and reaches the tests' store at 127.0.0.1.
 """
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import yaml
 
+from fixwurx_celery.providers.local import supervisor_folder
+from fixwurx_celery.providers.supervisor_folder import SupervisorFolder
+from fixwurx_celery.settings import Settings
 from tests.support.docker_daemon import SHOWN, DockerDaemon
 from tests.support.kube import Kube
+from tests.support.processes import freeze, having
+from tests.support.waiting import wait_until
 
-__all__ = ["Bed", "DockerBed", "KubernetesBed"]
+__all__ = ["Bed", "DockerBed", "KubernetesBed", "LocalBed"]
 
 
 class Bed(Protocol):
@@ -27,11 +35,76 @@ class Bed(Protocol):
     def settings(self, **options: Any) -> dict[str, Any]:
         """Settings that name the provider, by keyword; `options` go over its own."""
 
-    def silent(self) -> AbstractContextManager[None]:
-        """What the provider asks for nodes takes its requests, and does not answer."""
+    def silent(self, cluster: str) -> AbstractContextManager[None]:
+        """Whoever starts the nodes of that cluster takes requests, and does not answer."""
 
     def things(self, cluster: str) -> list[str]:
         """What exists of that cluster's nodes, as seen from outside: a name for each."""
+
+
+class LocalBed:
+    """Processes of this host, in a folder of the tests'."""
+
+    name = "local"
+
+    def __init__(self, folder: Path) -> None:
+        self.work_dir = folder / "work"
+        self.shared = _made(folder / "shared")
+
+    def settings(self, **options: Any) -> dict[str, Any]:
+        return {"provider": self.name, "work_dir": str(self.work_dir)}
+
+    @contextlib.contextmanager
+    def silent(self, cluster: str) -> Iterator[None]:
+        found = self._supervisors(cluster)
+        for supervisor in found:
+            freeze(supervisor.pid)
+        try:
+            if found:
+                yield
+            else:
+                with _deaf_supervisor(self._folder(cluster)):
+                    yield
+        finally:
+            for supervisor in found:
+                supervisor.resume()
+
+    def things(self, cluster: str) -> list[str]:
+        return [
+            command[command.index("-n") + 1]
+            for supervisor in self._supervisors(cluster)
+            for node in supervisor.children()
+            if "-n" in (command := node.cmdline())
+        ]
+
+    def close(self) -> None:
+        """Ends the supervisors."""
+        for supervisor in self._supervisors(""):
+            supervisor.terminate()
+        wait_until("supervisors have ended", lambda: not self._supervisors(""), within_s=20)
+
+    def _folder(self, cluster: str) -> Path:
+        return supervisor_folder(Settings(work_dir=str(self.work_dir)), cluster)
+
+    def _supervisors(self, cluster: str) -> list[psutil.Process]:
+        """Of this cluster, or of all."""
+        wanted = str(self._folder(cluster)) if cluster else f"{self.work_dir}/"
+        return [
+            process
+            for process in map(psutil.Process, having("fixwurx_celery.providers.supervisor"))
+            if any(word.startswith(wanted) for word in process.cmdline())
+        ]
+
+
+@contextlib.contextmanager
+def _deaf_supervisor(folder: Path) -> Iterator[None]:
+    """One that has begun, and answers nobody."""
+    with SupervisorFolder(folder) as held:
+        lock = held.lock()
+        assert lock is not None
+        with held.listen():
+            yield
+        os.close(lock)
 
 
 class DockerBed:
@@ -59,7 +132,7 @@ class DockerBed:
             "node_image": self.daemon.node_image(),
         }
 
-    def silent(self) -> AbstractContextManager[None]:
+    def silent(self, cluster: str) -> AbstractContextManager[None]:
         return self.daemon.silent()
 
     def things(self, cluster: str) -> list[str]:
@@ -123,7 +196,7 @@ class KubernetesBed:
             **spec,
         }
 
-    def silent(self) -> AbstractContextManager[None]:
+    def silent(self, cluster: str) -> AbstractContextManager[None]:
         return self.kube.silent()
 
     def things(self, cluster: str) -> list[str]:

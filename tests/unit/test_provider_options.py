@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.providers import open_provider
 from fixwurx_celery.providers.docker_options import DockerOptions
-from fixwurx_celery.providers.options import read_options
-from fixwurx_celery.providers.pod_options import PodOptions
+from fixwurx_celery.providers.options import read_options, split_kinds
+from fixwurx_celery.providers.pod_options import OF_A_KIND, PodOptions
 from fixwurx_celery.settings import Settings
 
 SPEC = {"nodeSelector", "tolerations", "containers", "restartPolicy"}
@@ -108,6 +109,70 @@ def test_all_problems_of_kubernetes_are_told_at_once_each_with_the_way_out() -> 
     ]
 
 
+def test_fields_of_pods_are_known_by_the_names_that_yaml_has() -> None:
+    pytest.importorskip("kubernetes")
+    from fixwurx_celery.providers.kubernetes_api import container_fields, spec_fields
+
+    assert {"hostNetwork", "nodeSelector", "containers"} <= spec_fields()
+    assert {"volumeMounts", "imagePullPolicy", "args"} <= container_fields()
+
+
+# -- kinds of nodes ----------------------------------------------------------------------------
+
+USUAL = NodeSpec(agents=9, capabilities=frozenset({"python"}))
+GPU = NodeSpec(agents=4, capabilities=frozenset({"gpu", "python"}))
+
+
+def test_a_kind_of_node_has_options_of_its_own() -> None:
+    given = {"mem_limit": "1g", "kinds": {"4:gpu,python": {"mem_limit": "8g"}}}
+
+    assert split_kinds(given, [USUAL, GPU]) == ({"mem_limit": "1g"}, {GPU: {"mem_limit": "8g"}})
+
+
+def test_kinds_that_nobody_launches_are_refused() -> None:
+    given = {"kinds": {"4:gpu": {}, "many": {}, "9": 3}}
+
+    assert refused(split_kinds, given, [USUAL]) == [
+        "the option kinds names 4:gpu, which is not launched: FIXWURX_NODE_SPECS has 9:python",
+        "the option kinds: node 'many' must begin with its agents, 1 to 1024; write for example "
+        "9:python,large-memory",
+        "the option kinds.9 must be a mapping of options",
+    ]
+
+
+def test_a_kind_of_pod_is_the_usual_one_with_its_own_fields_over_it() -> None:
+    usual = PodOptions.of(
+        {
+            "namespace": "n",
+            "labels": {"a": "1"},
+            "template": {"tolerations": [1], "containers": [{"name": "node", "resources": {}}]},
+        },
+        SPEC,
+        CONTAINER,
+    )
+    kind = PodOptions.of(
+        {"template": {"nodeSelector": {"gpu": "y"}, "containers": [{"resources": {"limits": {}}}]}},
+        SPEC,
+        CONTAINER,
+        OF_A_KIND,
+    )
+
+    made = kind.over(usual)
+
+    assert (made.namespace, made.labels) == ("n", {"a": "1"})
+    assert made.template == {
+        "tolerations": [1],
+        "nodeSelector": {"gpu": "y"},
+        "containers": [{"name": "node", "resources": {"limits": {}}}],
+    }
+
+
+def test_a_kind_of_pod_cannot_have_a_namespace_of_its_own() -> None:
+    assert refused(PodOptions.of, {"namespace": "x"}, SPEC, CONTAINER, OF_A_KIND) == [
+        "the provider has no option namespace; docs/providers.md lists what there is"
+    ]
+
+
 @pytest.mark.parametrize("name", ["docker", "kubernetes"])
 def test_a_provider_without_its_sdk_says_what_to_install(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -115,7 +180,8 @@ def test_a_provider_without_its_sdk_says_what_to_install(
     import sys
 
     monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, f"fixwurx_celery.providers.{name}", raising=False)
+    for module in (name, f"{name}_api"):
+        monkeypatch.delitem(sys.modules, f"fixwurx_celery.providers.{module}", raising=False)
 
     [problem] = refused(open_provider, Settings(provider=name), "c1")
 
