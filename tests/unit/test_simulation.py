@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fixwurx_celery.cli.simulate import simulate_command
+from fixwurx_celery.cli import cli
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.domain.scaling import ScalingPolicy
 from fixwurx_celery.errors import FixwurxError, InputError
@@ -263,7 +263,7 @@ def test_a_wrong_line_is_refused_with_its_number(tmp_path: Path, line: str, what
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(simulate_command, arguments)
+    result = CliRunner().invoke(cli, ["scale", "simulate", *arguments])
     return result.exit_code, result.stdout
 
 
