@@ -101,9 +101,11 @@ def check_cluster(connection: Connection, packed: Sequence[Packed]) -> list[str]
     nodes = connection.store.snapshot().live
     specs = connection.settings.launchable
     largest = max(
-        connection.settings.total_agents,
-        *(node.total_agents for node in nodes),
-        *(spec.agents for spec in specs),
+        [
+            connection.settings.total_agents,
+            *(node.total_agents for node in nodes),
+            *(spec.agents for spec in specs),
+        ]
     )
     offered = frozenset().union(
         *(node.capabilities for node in nodes), *(spec.capabilities for spec in specs)

@@ -57,7 +57,9 @@ def plan(min_workers: int | None, max_workers: int | None, as_json: bool) -> Non
         provider = last[0].told["provider"] if last else connection.settings.provider
     scopes = {launch.scope for launch in seen.launches.values()}
     trouble = pause_of(seen, provider)
-    view = view_of(seen, scope=next(iter(scopes), None), trouble=trouble)
+    view = view_of(
+        seen, scope=next(iter(scopes), None), may_launch=provider != "none" and not trouble
+    )
     decision = decide(view, policy)
     told = {**decision.as_dict(), "view": view.as_dict(), "policy": policy.as_dict()}
     if as_json:
@@ -97,13 +99,15 @@ def history(limit: int, changes: bool, as_json: bool) -> None:
                 one.action,
                 one.told["nodes"],
                 one.told["wanted"],
-                one.reason + (f" [{one.told['trouble']}]" if one.told["trouble"] else ""),
+                one.reason,
             )
             for one in found
         ],
     )
     if not found:
         click.echo("no controller has decided anything yet", err=True)
+    elif found[0].told["trouble"] and found[0].told["provider"] != "none":
+        click.echo(f"the provider is in trouble: {found[0].told['trouble']}", err=True)
 
 
 @scale.command(epilog=examples("scale explain", "scale explain 1769250000000-0"))
@@ -179,7 +183,7 @@ def _fields(told: Mapping[str, Any]) -> list[tuple[str, object]]:
         *[("serve again", node) for node in told["resume"]],
         *[("drain", node) for node in told["drain"]],
         ("nodes", f"{told['nodes']} now, {told['wanted']} wanted"),
-        *[("limit", limit) for limit in told["limits"] if limit != told.get("trouble")],
+        *[("limit", limit) for limit in told["limits"]],
         *([("trouble", told["trouble"])] if told.get("trouble") else []),
         ("bounds", f"{told['policy']['min_workers']} to {told['policy']['max_workers']} nodes"),
         (

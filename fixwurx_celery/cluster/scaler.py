@@ -133,7 +133,7 @@ class Scaler:
         if steps:
             seen = self._observe()
         scope = provider.scope if provider and not trouble else None
-        view = view_of(seen, scope=scope, trouble=trouble)
+        view = view_of(seen, scope=scope, may_launch=not trouble)
         decision = decide(view, self._policy)
         failed = ""
         if provider is not None and not trouble:

@@ -11,9 +11,9 @@ from fixwurx_celery.store.scaling_state import Observation
 __all__ = ["view_of"]
 
 
-def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> ClusterView:
-    """What the policy looks at. Only nodes of this provider's `scope` may be scaled in; with
-    `trouble` nothing may be launched."""
+def view_of(seen: Observation, *, scope: str | None, may_launch: bool = True) -> ClusterView:
+    """What the policy looks at. Only nodes of this provider's `scope` may be scaled in. After a
+    failure nodes may be launched one at a time; none at all unless `may_launch`."""
     draining: list[Draining] = []
     starting: Counter[str] = Counter()
     others = seen.others
@@ -56,8 +56,14 @@ def view_of(seen: Observation, *, scope: str | None, trouble: str = "") -> Clust
         ],
         needed=seen.needed,
         boot_s=_typical(seen.boots_ms),
-        may_launch=0 if trouble else 1 if seen.failures else None,
-        trouble=trouble or ("one at a time, after a failure" if seen.failures else ""),
+        may_launch=0 if not may_launch else 1 if seen.failures else None,
+        trouble=(
+            "no provider that could"
+            if not may_launch
+            else "one at a time, after a failure"
+            if seen.failures
+            else ""
+        ),
     )
 
 

@@ -2,16 +2,17 @@
 hand. How policies compare is bench/scaling.py."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from fixwurx_celery.cli.simulate import simulate_command
+from fixwurx_celery.cli import cli
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.domain.scaling import ScalingPolicy
-from fixwurx_celery.errors import InputError
+from fixwurx_celery.errors import FixwurxError, InputError
 from fixwurx_celery.simulation import (
     TRACES,
     Arrival,
@@ -25,6 +26,7 @@ from fixwurx_celery.simulation import (
 )
 from fixwurx_celery.simulation.bounds import no_wait_bound_s, peak_nodes, work_bound_s
 from fixwurx_celery.simulation.fleet import Fleet
+from fixwurx_celery.simulation.plot import draw
 from fixwurx_celery.simulation.scalers import (
     FixedScaler,
     HpaScaler,
@@ -261,7 +263,7 @@ def test_a_wrong_line_is_refused_with_its_number(tmp_path: Path, line: str, what
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(simulate_command, arguments)
+    result = CliRunner().invoke(cli, ["scale", "simulate", *arguments])
     return result.exit_code, result.stdout
 
 
@@ -299,3 +301,27 @@ def test_the_command_takes_several_kinds_of_nodes_with_prices(tmp_path: Path) ->
 )
 def test_what_makes_no_sense_is_wrong_usage(arguments: Sequence[str]) -> None:
     assert run(*arguments)[0] == 2
+
+
+def test_a_plot_without_matplotlib_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    with pytest.raises(FixwurxError, match=r"pip install 'fixwurx-celery\[plot\]'"):
+        draw(simulate(trace_of((0, 9)), FixedScaler(NODE, 1), SETUP), "t", tmp_path / "a.svg")
+
+
+def test_a_plot_is_svg_or_png(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.pdf must end in \.svg or \.png"):
+        draw(simulate(trace_of((0, 9)), FixedScaler(NODE, 1), SETUP), "t", tmp_path / "a.pdf")
+
+
+def test_the_same_run_is_the_same_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    outcome = simulate(trace_of((0, 9)), FixedScaler(NODE, 1), SETUP)
+
+    for name in ("a.svg", "b.svg"):
+        draw(outcome, "t", tmp_path / name)
+
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -65,7 +65,9 @@ def shortage(view: ClusterView, policy: ScalingPolicy) -> Shortage:
     agents = sum(spec.agents * count for spec, count in total.items())
     at_work = sum(load.values())
     missing = math.ceil(at_work / policy.target - agents - 1e-6)
-    if missing > 0 and at_work > policy.most_use * agents + 1e-6 and policy.specs:
+    # Where nodes are started for bugs anyway, those for the headroom are started with them.
+    is_tight = bool(result.nodes) or at_work > policy.most_use * agents + 1e-6
+    if missing > 0 and is_tight and policy.specs:
         result.headroom = math.ceil(missing / policy.specs[0].agents)
         result.nodes[policy.specs[0]] += result.headroom
         total[policy.specs[0]] += result.headroom

@@ -207,8 +207,8 @@ class ScalingPolicy:
 
     @property
     def most_use(self) -> float:
-        """The utilisation above which nodes are added, up to the target: half of the headroom has
-        been used up by then. Were it the target itself, every single bug more would be a change."""
+        """The utilisation above which nodes are added for headroom alone, up to the target: half of
+        it has been used up by then. Were it the target, every single bug more would be a change."""
         return (1 + self.target) / 2
 
     def as_dict(self) -> dict[str, Any]:
