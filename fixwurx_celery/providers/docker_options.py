@@ -8,7 +8,7 @@ from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.providers.launching import LABEL_PREFIX
 from fixwurx_celery.providers.options import unknown_names
 
-__all__ = ["DockerOptions"]
+__all__ = ["KNOWN", "DockerOptions"]
 
 CONTAINER: Final = frozenset(
     {"domainname", "entrypoint", "healthcheck", "hostname", "platform", "user", "working_dir"}
@@ -28,6 +28,8 @@ HOST: Final = frozenset(
     }
 )  # fmt: skip
 """Options of how its host runs it, as the SDK's `HostConfig` names them."""
+
+KNOWN: Final = CONTAINER | HOST | {"environment", "labels", "network", "volumes"}
 
 OURS: Final = {
     "auto_remove": "an ended node is listed with the reason, until the cluster removes it",
@@ -75,8 +77,7 @@ class DockerOptions:
 def _problems(given: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(given.keys() & OURS.keys()):
         yield f"the option {name} is the provider's own: {OURS[name]}"
-    known = CONTAINER | HOST | {"environment", "labels", "network", "volumes"}
-    yield from unknown_names({k: v for k, v in given.items() if k not in OURS}, known)
+    yield from unknown_names({k: v for k, v in given.items() if k not in OURS}, KNOWN)
     for name in ("environment", "labels"):
         if not isinstance(given.get(name) or {}, dict):
             yield f"the option {name} must be a mapping of names to values"

@@ -4,16 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.providers import open_provider
-from fixwurx_celery.providers.docker_options import DockerOptions
+from fixwurx_celery.providers.docker_options import KNOWN, DockerOptions
 from fixwurx_celery.providers.options import read_options, split_kinds
 from fixwurx_celery.providers.pod_options import OF_A_KIND, PodOptions
 from fixwurx_celery.settings import Settings
 
 SPEC = {"nodeSelector", "tolerations", "containers", "restartPolicy"}
+USUAL = NodeSpec(agents=9, capabilities=frozenset({"python"}))
+GPU = NodeSpec(agents=4, capabilities=frozenset({"gpu", "python"}))
 CONTAINER = {"name", "image", "resources", "args"}
 
 
@@ -109,6 +112,46 @@ def test_all_problems_of_kubernetes_are_told_at_once_each_with_the_way_out() -> 
     ]
 
 
+# -- what docs/providers.md says -----------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs/providers.md").read_text()
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def example(text: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    return read
+
+
+def test_the_page_names_the_options_of_docker_that_there_are() -> None:
+    listed = section("docker").partition("Taken: `")[2].partition("`")[0].split()
+
+    assert set(listed) == KNOWN
+    assert listed == sorted(listed)
+
+
+def test_the_examples_for_docker_are_taken(tmp_path: Path) -> None:
+    pytest.importorskip("docker")
+    usual, kinds = split_kinds(example(PAGE), [GPU])
+
+    for given in (example(section("docker")), usual, *kinds.values()):
+        (tmp_path / "o.yaml").write_text(yaml.safe_dump(given))
+        settings = Settings(provider="docker", provider_options=str(tmp_path / "o.yaml"))
+        assert open_provider(settings, "c1") is not None
+
+
+def test_the_example_for_kubernetes_is_taken() -> None:
+    pytest.importorskip("kubernetes")
+    from fixwurx_celery.providers.kubernetes_api import container_fields, spec_fields
+
+    options = PodOptions.of(example(section("kubernetes")), spec_fields(), container_fields())
+
+    assert options.owner_path == "deployments/fixwurx-controller"
+
+
 def test_fields_of_pods_are_known_by_the_names_that_yaml_has() -> None:
     pytest.importorskip("kubernetes")
     from fixwurx_celery.providers.kubernetes_api import container_fields, spec_fields
@@ -118,9 +161,6 @@ def test_fields_of_pods_are_known_by_the_names_that_yaml_has() -> None:
 
 
 # -- kinds of nodes ----------------------------------------------------------------------------
-
-USUAL = NodeSpec(agents=9, capabilities=frozenset({"python"}))
-GPU = NodeSpec(agents=4, capabilities=frozenset({"gpu", "python"}))
 
 
 def test_a_kind_of_node_has_options_of_its_own() -> None:
