@@ -34,12 +34,20 @@ def cluster(kubernetes_bed: KubernetesBed, make_cluster: MakeCluster) -> Provide
 @pytest.fixture
 def deployment(kubernetes_bed: KubernetesBed) -> Iterator[dict[str, Any]]:
     """Of a controller, without replicas."""
-    path = f"/apis/apps/v1/namespaces/{kubernetes_bed.namespace}/deployments"
+    made = deploy(kubernetes_bed.kube, kubernetes_bed.namespace)
+    yield made
+    path = f"/apis/apps/v1/namespaces/{kubernetes_bed.namespace}/deployments/{ACCOUNT}"
+    if kubernetes_bed.kube.has(path):
+        kubernetes_bed.kube.ask("DELETE", path)
+
+
+def deploy(kube: Kube, namespace: str) -> dict[str, Any]:
+    """A Deployment of a controller, without replicas."""
     labels = {"app": "controller"}
     container = {"name": "c", "image": "none"}
-    made = kubernetes_bed.kube.ask(
+    made: dict[str, Any] = kube.ask(
         "POST",
-        path,
+        f"/apis/apps/v1/namespaces/{namespace}/deployments",
         {
             "metadata": {"name": ACCOUNT},
             "spec": {
@@ -49,9 +57,7 @@ def deployment(kubernetes_bed: KubernetesBed) -> Iterator[dict[str, Any]]:
             },
         },
     )
-    yield made
-    if kubernetes_bed.kube.has(f"{path}/{ACCOUNT}"):
-        kubernetes_bed.kube.ask("DELETE", f"{path}/{ACCOUNT}")
+    return made
 
 
 def of(bed: KubernetesBed, kind: str, name: str = "") -> str:
@@ -341,23 +347,7 @@ def test_the_shipped_role_is_enough_and_every_verb_of_it_is_needed(
     kube = kubernetes_bed.kube
     with kube.namespace() as namespace:
         kubeconfig = apply_rbac(kube, namespace, without)
-        labels = {"app": "controller"}
-        container = {"name": "c", "image": "none"}
-        kube.ask(
-            "POST",
-            f"/apis/apps/v1/namespaces/{namespace}/deployments",
-            {
-                "metadata": {"name": ACCOUNT},
-                "spec": {
-                    "replicas": 0,
-                    "selector": {"matchLabels": labels},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {"containers": [container]},
-                    },
-                },
-            },
-        )
+        deploy(kube, namespace)
         cluster = make_cluster(kubernetes_bed)
         options = kubernetes_bed.settings(
             kubeconfig=str(kubeconfig), namespace=namespace, owner=OWNER
