@@ -28,6 +28,7 @@ class StepKind(StrEnum):
     """What is to be done with one node."""
 
     ADOPT = "ADOPT"  # remember it
+    ADOPT_STOPPING = "ADOPT_STOPPING"  # and that it is about to end
     LAUNCH = "LAUNCH"  # ask the provider once more
     DRAIN = "DRAIN"  # give it no more bugs
     STOP = "STOP"  # tell it to end
@@ -36,6 +37,15 @@ class StepKind(StrEnum):
     FORGET = "FORGET"  # nothing is there any more
     SETTLE = "SETTLE"  # it serves
     AWAIT = "AWAIT"  # it ran and has fallen silent: so long as it takes to boot, it may come back
+
+
+STRANGERS: Final = {
+    ProvidedState.STARTING: (StepKind.ADOPT, "nobody remembers it"),
+    ProvidedState.RUNNING: (StepKind.ADOPT, "nobody remembers it"),
+    ProvidedState.STOPPING: (StepKind.ADOPT_STOPPING, "nobody remembers it, and it is to end"),
+    ProvidedState.ENDED: (StepKind.REMOVE, "it ended, and nobody remembers it"),
+}
+"""What is done with a node that the provider has and nobody remembers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +92,14 @@ def reconcile(
             )
     for node, found in provided.items():
         if node not in seen.known:
-            gone = found.state is ProvidedState.ENDED
+            kind, reason = STRANGERS[found.state]
             steps.append(
                 Step(
-                    kind=StepKind.REMOVE if gone else StepKind.ADOPT,
+                    kind=kind,
                     node=node,
                     name=found.name,
                     spec=found.spec,
-                    reason="it ended, and nobody remembers it" if gone else "nobody remembers it",
+                    reason=reason,
                     age_s=found.age_s,
                 )
             )

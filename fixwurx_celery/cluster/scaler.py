@@ -187,7 +187,8 @@ class Scaler:
         if step.kind is not StepKind.LAUNCH:
             log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
         match step.kind:
-            case StepKind.ADOPT:
+            case StepKind.ADOPT | StepKind.ADOPT_STOPPING:
+                is_ending = step.kind is StepKind.ADOPT_STOPPING
                 self._state.adopt_launch(
                     term,
                     step.node,
@@ -195,6 +196,7 @@ class Scaler:
                     profile=step.spec.profile,
                     scope=provider.scope,
                     age_s=step.age_s,
+                    stage=LaunchStage.STOPPING if is_ending else LaunchStage.STARTING,
                 )
             case StepKind.LAUNCH:
                 provider.launch(self._order(step.name, step.spec))

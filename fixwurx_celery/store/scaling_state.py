@@ -145,12 +145,21 @@ class ScalingState:
         )
 
     def adopt_launch(
-        self, term: int, node: str, *, name: str, profile: str, scope: str, age_s: float
+        self,
+        term: int,
+        node: str,
+        *,
+        name: str,
+        profile: str,
+        scope: str,
+        age_s: float,
+        stage: LaunchStage = LaunchStage.STARTING,
     ) -> str:
-        """ADOPTED, or KNOWN. Raises TermOver."""
+        """ADOPTED, or KNOWN. One that is STARTING is READY where it serves. Raises TermOver."""
         return self._under(
             term, "adopt_launch",
             node=node, name=name, profile=profile, scope=scope, age_ms=int(age_s * 1000),
+            stage=str(stage),
         )  # fmt: skip
 
     def move_launch(self, term: int, node: str, stage: LaunchStage, reason: str) -> str:

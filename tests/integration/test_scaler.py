@@ -354,6 +354,22 @@ def test_what_is_left_of_a_forgotten_launch_is_adopted(bench: Bench) -> None:
     assert bench.stages() == {"auto1@fake": LaunchStage.READY}
 
 
+def test_what_is_about_to_end_is_adopted_as_such_and_counts_as_no_failure(bench: Bench) -> None:
+    bench.store.submit([bug("b")])
+    bench.tick()
+    bench.boot()
+    bench.provider.change("auto1", ProvidedState.STOPPING)
+    bench.store.client.delete(f"{bench.store.prefix}launches")
+
+    bench.tick()
+    assert bench.stages() == {"auto1@fake": LaunchStage.STOPPING}
+    bench.end_stopped()
+    bench.tick()
+
+    assert bench.stages().keys() <= {"auto2@fake"}
+    assert bench.state.observe(60, "c").failures == 0
+
+
 def test_a_recorded_decision_can_be_taken_again_from_its_inputs(bench: Bench) -> None:
     bench.store.submit([bug(f"b{i}") for i in range(6)])
     bench.tick()

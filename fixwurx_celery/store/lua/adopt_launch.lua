@@ -1,6 +1,6 @@
 --[[
 purpose     Take up a node of this cluster's that its provider lists and nobody remembers.
-transition  launch: none -> STARTING | READY
+transition  launch: none -> STARTING | READY | STOPPING
 args
   term      int    of the tick that found it
   node      text   its node name
@@ -8,6 +8,7 @@ args
   profile   text
   scope     text   of the provider
   age_ms    int    since it was launched, as the provider says
+  stage     text   STARTING, which is READY where it serves; STOPPING
 replies
   ADOPTED
   KNOWN     somebody remembers it
@@ -15,7 +16,7 @@ replies
 ]]
 if is_over(term) then return { 'STALE' } end
 if launch_of(node) then return { 'KNOWN' } end
-local stage = redis.call('ZSCORE', NODES, node) and 'READY' or 'STARTING'
+if stage == 'STARTING' and redis.call('ZSCORE', NODES, node) then stage = 'READY' end
 write_launch(node, {
   name = name,
   profile = profile,
