@@ -644,7 +644,11 @@ def test_watching_prints_what_happens(real: Real, tmp_path: Path) -> None:
     output = tmp_path / "watched"
     with output.open("w") as file:
         watching = subprocess.Popen(
-            [EXECUTABLE, "watch"], env=environment(real.settings), stdout=file
+            [EXECUTABLE, "watch"],
+            env=environment(real.settings),
+            stdout=file,
+            # Whoever started this suite in the background may have had interrupts ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def is_told() -> bool:  # it begins with what happens after it started

@@ -116,7 +116,9 @@ class LiveCluster(NodeCluster):
     def left_of(self, node: NodeProcess) -> list[str]:
         """Processes, files and queues of a node that ended."""
         work = self.work_dir(node.name)
-        left = [str(path) for path in work.rglob("*") if "spool" not in str(path)]
+        # Not rglob, which fails when what it looks into is removed meanwhile.
+        found = [Path(folder) / name for folder, *names in os.walk(work) for name in sum(names, [])]
+        left = [str(path) for path in found if "spool" not in str(path)]
         for process in psutil.process_iter():
             try:
                 if process.status() == psutil.STATUS_ZOMBIE:
