@@ -117,8 +117,12 @@ class LiveCluster(NodeCluster):
         """Processes, files and queues of a node that ended."""
         work = self.work_dir(node.name)
         # Not rglob, which fails when what it looks into is removed meanwhile.
-        found = [Path(folder) / name for folder, *names in os.walk(work) for name in sum(names, [])]
-        left = [str(path) for path in found if "spool" not in str(path)]
+        found = [
+            os.path.join(folder, name)  # noqa: PTH118 - as text
+            for folder, folders, files in os.walk(work)
+            for name in (*folders, *files)
+        ]
+        left = [path for path in found if "spool" not in path]
         for process in psutil.process_iter():
             try:
                 if process.status() == psutil.STATUS_ZOMBIE:
