@@ -374,14 +374,22 @@ class ClusterStore:
         )
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
-    def sweep(self, most: int = SWEEP_AT_ONCE, *, node: str = "", incarnation: str = "") -> Sweep:
+    def sweep(
+        self,
+        most: int = SWEEP_AT_ONCE,
+        *,
+        node: str = "",
+        incarnation: str = "",
+        can_ring: bool = True,
+    ) -> Sweep:
         """Nodes now gone, queues to delete, and what to ring. Bounded: at most `most` of each kind.
 
-        A node that sweeps says who it is: that it calls shows that it lives.
+        A node that sweeps says who it is: that it calls shows that it lives. One that cannot reach
+        the broker leaves all bells to whoever sweeps next.
         """
         _, live, *rest = self._call(
             self._scripts["sweep"], node=node, incarnation=incarnation, most=most,
-            seed=self._seed(),
+            can_ring=int(can_ring), seed=self._seed(),
         )  # fmt: skip
         gone, rest = _counted(rest)
         queues, rest = _counted(rest)

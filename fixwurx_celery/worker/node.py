@@ -264,7 +264,12 @@ class Node:
 
     def _sweep(self, store: ClusterStore, ringer: Ringer) -> int:
         """Brings in order what others left; the number of nodes in service."""
-        swept = store.sweep(SWEEP_AT_ONCE, node=self.worker_id, incarnation=self.incarnation())
+        swept = store.sweep(
+            SWEEP_AT_ONCE,
+            node=self.worker_id,
+            incarnation=self.incarnation(),
+            can_ring=ringer.can_ring,
+        )
         ringer.ring(swept.assignments)
         for gone in swept.gone:
             log.warning("node %s was lost; its bugs go elsewhere", gone)

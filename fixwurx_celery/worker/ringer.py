@@ -19,6 +19,10 @@ __all__ = ["Ringer"]
 
 NO_BUG: Final = "-"
 """No bug has this id; the store answers that its start is stale."""
+SLOW_S: Final = 0.5
+"""A broker that takes longer over a bell is taken for silent."""
+AGAIN_AFTER_S: Final = 3.0
+"""So long a broker that took no bell is left to the others."""
 MOST_UNSAID: Final = 1000
 """Orders kept for a broker that is away. What does not fit, later sweeps ask for again."""
 
@@ -32,13 +36,29 @@ class Ringer:
         """Both are the ringer's own, and are closed with it."""
         self._doorbells, self._store = doorbells, store
         self._orders: queue.Queue[Callable[[], object] | None] = queue.Queue(MOST_UNSAID)
+        self._ringing_since: float | None = None
+        self._left_to_others_until = 0.0
         self._thread = threading.Thread(target=self._run, name="ringer", daemon=True)
         self._thread.start()
+
+    @property
+    def can_ring(self) -> bool:
+        """Whether the broker took the last bell, or may do so by now. A node that cannot ring must
+        not take upon itself what others could."""
+        now, since = time.monotonic(), self._ringing_since
+        is_slow = since is not None and now - since > SLOW_S
+        return not is_slow and now >= self._left_to_others_until
 
     def ring(self, assignments: Sequence[Assignment]) -> None:
         """Rings the nodes of these assignments."""
         if assignments:
-            self._order(lambda: self._doorbells.ring(assignments))
+            self._order(lambda: self._ring(assignments))
+
+    def _ring(self, assignments: Sequence[Assignment]) -> None:
+        self._ringing_since = time.monotonic()
+        is_taken = self._doorbells.ring(assignments)
+        self._ringing_since = None
+        self._left_to_others_until = 0.0 if is_taken else time.monotonic() + AGAIN_AFTER_S
 
     def ring_canary(self, worker_id: str, rung: Callable[[float | None], None]) -> bool:
         """Rings that node for no bug, and tells when: just before the broker took it, or None if

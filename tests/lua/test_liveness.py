@@ -301,3 +301,28 @@ def test_the_queue_of_a_node_that_is_back_is_its_own(store: ClusterStore) -> Non
     node(store, "n0")
 
     assert store.sweep().queues == []
+
+
+def test_whoever_cannot_ring_leaves_the_bells_to_the_next_who_sweeps(
+    store: ClusterStore, clock: Clock
+) -> None:
+    lost, _ = node(store, "n0")
+    store.submit([bug("a")])
+    other, _ = node(store, "n1")
+    store.sweep()
+    clock.advance(s=6)  # its bell is due again
+    beat(store, lost, other)
+    assert store.sweep(can_ring=False).assignments == []
+    (again,) = store.sweep().assignments
+    assert (again.worker_id, again.bug_id) == ("n0", "a")
+
+    gone: list[str] = []
+    while not gone:
+        clock.advance(s=2)
+        beat(store, other)
+        swept = store.sweep(can_ring=False)
+        gone = swept.gone
+        assert swept.assignments == []
+        assert clock.now_ms < 1_700_000_060_000, "it is lost in time"
+    (moved,) = store.sweep().assignments
+    assert (moved.worker_id, moved.bug_id) == ("n1", "a"), "at once, and not when it is due again"

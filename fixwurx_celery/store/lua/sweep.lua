@@ -8,6 +8,7 @@ args
   node        text   the caller, if it is a node: its calling is a sign of life
   incarnation text
   most        int    of each kind, per call
+  can_ring    int    0 when the caller cannot reach the broker: bells are left to the next caller
   seed        int
 replies
   SWEPT     number of nodes in service; number of nodes now gone, their names; number of nodes
@@ -32,6 +33,10 @@ local function reply()
   for _, name in ipairs(queues) do
     said[#said + 1] = name
     redis.call('ZADD', QUEUES, int(now_ms + DELETE_AGAIN_MS), name) -- unless somebody says it is
+  end
+  if can_ring == '0' and bell_json == '' then
+    for i = 2, #assigned, 3 do redis.call('ZADD', OUTBOX, 'XX', int(now_ms), assigned[i]) end
+    return said
   end
   return with_assigned(said)
 end
@@ -69,7 +74,7 @@ for _, bug in ipairs(due(LEASES)) do
 end
 
 local unmoved = {}
-for _, bug in ipairs(due(OUTBOX)) do
+for _, bug in ipairs(can_ring == '0' and {} or due(OUTBOX)) do
   local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'epoch', 'assigned_ms')
   if f[1] == 'ASSIGNED' and now_ms - tonumber(f[4]) > GIVE_UP_AFTER * limits.ring_after_ms then
     heal(f[2], 0.7)
