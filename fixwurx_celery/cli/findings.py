@@ -8,6 +8,7 @@ from typing import Final
 from fixwurx_celery.addresses import SENTINEL_SCHEME
 from fixwurx_celery.cli.table import age
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec, WorkerNode, WorkerState
+from fixwurx_celery.domain.words import counted
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import Snapshot
 from fixwurx_celery.store.scaling_state import Decision
@@ -263,8 +264,8 @@ def about_waiting(
 
 def unservable(bug_class: str, nodes: Sequence[WorkerNode]) -> str:
     """Why no node could ever run a bug of this class; empty when one could, or none is there."""
-    agents_text, _, labels_text = bug_class.partition("|")
-    agents, labels = int(agents_text), {label for label in labels_text.split(",") if label}
+    wanted = NodeSpec.of_profile(bug_class)
+    agents, labels = wanted.agents, wanted.capabilities
     if not nodes or any(
         node.total_agents >= agents and labels <= node.capabilities for node in nodes
     ):
@@ -280,4 +281,4 @@ def unservable(bug_class: str, nodes: Sequence[WorkerNode]) -> str:
 
 def bugs(count: float) -> str:
     """`1 bug`, `2 bugs`."""
-    return f"{math.floor(count)} bug{'' if count == 1 else 's'}"
+    return counted(math.floor(count), "bug")

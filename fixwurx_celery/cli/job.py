@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from fixwurx_celery.cli.manifest import Manifest
-from fixwurx_celery.cli.progress import Progress, RunView, counted, open_progress
+from fixwurx_celery.cli.progress import Progress, RunView, open_progress
 from fixwurx_celery.cli.results import Results
 from fixwurx_celery.cli.sources import Packed, pack_sources
 from fixwurx_celery.cli.summary import print_summary
 from fixwurx_celery.domain.nodes import NodeSpec
+from fixwurx_celery.domain.words import counted
 from fixwurx_celery.embedded import EmbeddedCluster, Growth, StateFolder, prune, state_root
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password

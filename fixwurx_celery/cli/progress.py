@@ -22,7 +22,6 @@ __all__ = [
     "Progress",
     "RunView",
     "about",
-    "counted",
     "duration",
     "open_progress",
     "scaling_words",
@@ -105,11 +104,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 bug`, `2 bugs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def about(line: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ import click
 
 from fixwurx_celery.cli.node_count import NODES_HELP, NodeCount, NodeCountType
 from fixwurx_celery.cli.options import examples, option
-from fixwurx_celery.cli.progress import SCALING, counted, scaling_words
+from fixwurx_celery.cli.progress import SCALING, scaling_words
+from fixwurx_celery.domain.words import counted
 from fixwurx_celery.errors import ConfigurationError, FixwurxError
 from fixwurx_celery.settings import Settings, without_password
 

@@ -10,6 +10,7 @@ from fixwurx_celery.domain.clocks import BugClock, clock_of
 from fixwurx_celery.domain.nodes import (
     BalancingStrategy,
     LaunchStage,
+    NodeSpec,
     WorkerNode,
     WorkerState,
 )
@@ -299,7 +300,7 @@ def launch(node: str, told: Mapping[str, Any]) -> Launch:
 
 
 def _node(entry: Mapping[str, Any]) -> WorkerNode:
-    total, _, labels = entry["profile"].partition("|")
+    spec = NodeSpec.of_profile(entry["profile"])
     free = int(entry["free"])
     facts = json.loads(entry.get("facts") or "{}")
     state = WorkerState(entry["state"])
@@ -309,9 +310,9 @@ def _node(entry: Mapping[str, Any]) -> WorkerNode:
         worker_id=entry["worker_id"],
         hostname=facts.get("hostname", ""),
         state=state,
-        total_agents=int(total),
+        total_agents=spec.agents,
         free_agents=free,
-        capabilities=frozenset(label for label in labels.split(",") if label),
+        capabilities=spec.capabilities,
         cpu_cores=facts.get("cpu_cores", 0),
         memory_mb=facts.get("memory_mb", 0),
         last_heartbeat=int(entry["heartbeat_ms"]) / 1000,

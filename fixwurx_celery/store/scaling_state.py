@@ -223,7 +223,7 @@ class ScalingState:
         found: list[Decision] = []
         before = "+"
         while len(found) < most:
-            entries = self._read(before, 500)
+            entries = self._read(before, 500 if changes_only else most - len(found))
             if not entries:
                 break
             before = f"({entries[-1].id}"

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
-from types import TracebackType
 
 CHUNK = 65536
 
@@ -52,12 +51,7 @@ class Proxy:
     def __enter__(self) -> "Proxy":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._is_closed = True
         with contextlib.suppress(OSError):
             self._door.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 
@@ -165,12 +164,7 @@ class RabbitMQ:
     def __enter__(self) -> "RabbitMQ":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
         if self.epmd is not None:
             _end(self.epmd)

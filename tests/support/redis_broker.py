@@ -3,7 +3,6 @@
 import os
 import signal
 from pathlib import Path
-from types import TracebackType
 
 import redis
 
@@ -60,13 +59,8 @@ class RedisBroker:
     def __enter__(self) -> "RedisBroker":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.server.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self.server.__exit__()
 
 
 def start_redis_broker(folder: Path) -> RedisBroker:

@@ -21,8 +21,8 @@ from fixwurx_celery.domain.scaling.view import (
     Candidate,
     ClusterView,
     ScalingPolicy,
-    counted,
 )
+from fixwurx_celery.domain.words import counted
 
 __all__ = ["ScalingDecision", "decide"]
 

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fixwurx_celery.domain.nodes import NodeSpec
+from fixwurx_celery.domain.words import counted
 
-__all__ = ["Candidate", "ClusterView", "Demand", "Draining", "ScalingPolicy", "Supply", "counted"]
+__all__ = ["Candidate", "ClusterView", "Demand", "Draining", "ScalingPolicy", "Supply"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +221,3 @@ class ScalingPolicy:
         """The policy that `as_dict` wrote."""
         specs = [NodeSpec.of_profile(profile) for profile in told["specs"]]
         return cls(**{**told, "specs": specs})
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
