@@ -77,6 +77,18 @@ class ClusterResourceManager:
         """A handle on a bug submitted earlier, by anyone."""
         return BugHandle(self.connection, bug_id)
 
+    def get_backlog(self) -> dict[str, Any]:
+        """How hard the cluster is pressed: `waiting` bugs, `max_waiting` (above it bugs are refused
+        with LineFull), and `oldest_wait_sec`, for how long the one has waited that is next in its
+        line; the longest of all lines, 0 where none waits."""
+        snapshot = self.connection.snapshot()
+        since = [int(line["head_since_ms"]) for line in snapshot.lines]
+        return {
+            "waiting": snapshot.waiting,
+            "max_waiting": self.connection.settings.max_waiting,
+            "oldest_wait_sec": max(0, snapshot.now_ms - min(since)) / 1000 if since else 0.0,
+        }
+
     # -- FixWurx's ResourceManager ---------------------------------------------------------
 
     @property

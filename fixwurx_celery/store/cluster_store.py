@@ -503,6 +503,21 @@ class ClusterStore:
             ]
         return records
 
+    def states(self, bug_ids: Sequence[str]) -> dict[str, BugState]:
+        """The states of those that are known; one light round trip per ten thousand."""
+        states: dict[str, BugState] = {}
+        for start in range(0, len(bug_ids), 10 * CHUNK):
+            chunk = bug_ids[start : start + 10 * CHUNK]
+            with self.reaching():
+                pipe = self.client.pipeline(transaction=False)
+                for bug_id in chunk:
+                    pipe.hget(f"{self.prefix}bug:{bug_id}", "state")
+                replies = pipe.execute()
+            states |= {
+                bug: BugState(state) for bug, state in zip(chunk, replies, strict=True) if state
+            }
+        return states
+
     def bug_ids(self, most: int = 1000) -> list[str]:
         """Ids of live bugs, those on nodes first, then of finished ones, the newest first."""
         snapshot = self.snapshot()
