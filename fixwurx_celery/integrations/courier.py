@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ TRY_AGAIN_S: Final = 1.0
 """After a refusal, and while the store is away."""
 MOST_TRIED: Final = 1000
 """Of those held back, so many are offered again at a time: the cluster takes them in order."""
+AT_ONCE: Final = 250
+"""Handed over in one call: the program's own threads must have their turn in between."""
 LOOK_S: Final = 0.5
 
 log = logging.getLogger(__name__)
@@ -35,10 +37,14 @@ class Courier:
     """Hands bugs over and brings their ends. No method waits for the store. Thread-safe."""
 
     def __init__(
-        self, manager: ClusterResourceManager, on_end: Callable[[BugRecord], None]
+        self,
+        manager: ClusterResourceManager,
+        make: Callable[[Any], Bug | None],
+        on_end: Callable[[BugRecord], None],
     ) -> None:
-        """`on_end` is called in a thread of the courier's, once for each bug."""
-        self._manager, self._on_end = manager, on_end
+        """Both are called in threads of the courier's: `make` makes the bug of what is offered, or
+        None where it is none, and `on_end` gets each that has ended, once."""
+        self._manager, self._make, self._on_end = manager, make, on_end
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._taken: dict[str, Bug] = {}
         self._held: deque[Bug] = deque()
@@ -56,10 +62,9 @@ class Courier:
         for thread in self._threads:
             thread.start()
 
-    def offer(self, bugs: Iterable[Bug]) -> None:
-        """Has the bugs handed over, those refused for now too as soon as they are taken."""
-        given = list(bugs)
-        self._orders.put(lambda: self._submit(given))
+    def offer(self, given: Sequence[Any]) -> None:
+        """Has bugs made of these, and handed over; those refused for now too, when they can be."""
+        self._orders.put(lambda: self._make_and_submit(given))
 
     def prioritise(self, priorities: Mapping[str, int]) -> None:
         """Has the bugs' priorities changed."""
@@ -91,6 +96,11 @@ class Courier:
             if self._held and time.monotonic() >= self._try_at:
                 again = [self._held.popleft() for _ in range(min(MOST_TRIED, len(self._held)))]
                 self._persist(lambda bugs=again: self._submit(bugs))  # type: ignore[misc]
+
+    def _make_and_submit(self, given: Sequence[Any]) -> None:
+        for start in range(0, len(given), AT_ONCE):
+            made = [self._make(one) for one in given[start : start + AT_ONCE]]
+            self._persist(lambda bugs=[bug for bug in made if bug]: self._submit(bugs))  # type: ignore[misc]
 
     def _submit(self, bugs: list[Bug]) -> None:
         try:
@@ -160,4 +170,4 @@ class Courier:
             lost = [self._taken.pop(bug) for bug in news.unknown if bug in self._taken]
             if lost:
                 log.warning("%d bugs are handed over again: the store lost them", len(lost))
-                self.offer(lost)
+                self._orders.put(lambda bugs=lost: self._submit(bugs))  # type: ignore[misc]

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from fixwurx_celery.cluster import ClusterResourceManager
 from fixwurx_celery.domain.bugs import Bug
-from fixwurx_celery.errors import InputError
 from fixwurx_celery.integrations.courier import Courier
 from fixwurx_celery.integrations.translation import bug_of, entropy_of, priority_of
 from fixwurx_celery.store import BugRecord
@@ -65,7 +64,7 @@ class ParallelExecutor:
         self._priorities: dict[str, int] = {}
         self._known: set[str] = set()
         self._complete: set[str] = set()
-        self._bad: dict[str, InputError] = {}
+        self._bad: dict[str, Exception] = {}
         self.completed = 0
         """Bugs that were marked complete."""
 
@@ -74,24 +73,26 @@ class ParallelExecutor:
         nobody but the scheduler."""
         active = await _settled(self.scheduler.get_active_bugs())
         if self._courier is None:
-            self._courier = Courier(self.resource_manager, self._ended.append)
+            self._courier = Courier(self.resource_manager, self._made, self._ended.append)
         self._take_in(active, self._courier)
         await self._complete_ended()
 
     def _take_in(self, active: Iterable[Any], courier: Courier) -> None:
         listed: set[str] = set()
-        new: list[Bug] = []
+        new: list[tuple[Any, float | None]] = []
         changed: dict[str, int] = {}
         for each in active:
             bug_id = each.bug_id
             listed.add(bug_id)
             entropy = entropy_of(each, self.scheduler)
+            priority = None if entropy is None else priority_of(entropy)
             if bug_id not in self._known:
-                self._begin(each, entropy, new)
-            elif entropy is not None:
-                priority = priority_of(entropy)
-                if priority != self._priorities.get(bug_id, priority):
-                    changed[bug_id] = self._priorities[bug_id] = priority
+                self._known.add(bug_id)
+                new.append((each, entropy))
+            elif priority is not None and priority != self._priorities.get(bug_id, priority):
+                changed[bug_id] = priority
+            if priority is not None:
+                self._priorities[bug_id] = priority
         if new:
             courier.offer(new)
         if changed:
@@ -100,20 +101,19 @@ class ParallelExecutor:
         gone = self._complete - listed
         self._complete -= gone
         self._known -= gone
-        for bug_id in self._bad.keys() - listed:
+        for bug_id in list(self._bad.keys() - listed):
             del self._bad[bug_id]
             self._known.discard(bug_id)
 
-    def _begin(self, each: Any, entropy: float | None, new: list[Bug]) -> None:
-        self._known.add(each.bug_id)
+    def _made(self, given: tuple[Any, float | None]) -> Bug | None:
+        """The bug to hand over; called by the courier, because ten thousand take a while."""
+        each, entropy = given
         try:
-            bug = self._to_bug(each, entropy)
-        except InputError as error:
+            return self._to_bug(each, entropy)
+        except Exception as error:  # whatever is wrong with this one, the others go on
             self._bad[each.bug_id] = error
-            log.error("%s", error)
-            return
-        self._priorities[bug.id] = bug.priority
-        new.append(bug)
+            log.error("bug %s is not handed over: %s", each.bug_id, error)
+            return None
 
     async def _complete_ended(self) -> None:
         while self._ended:
