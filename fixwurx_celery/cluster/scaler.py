@@ -92,16 +92,21 @@ class Scaler:
         if self._provider is not None:
             self._provider.close()
 
-    def forget_nodes(self) -> None:
-        """Notes that the provider has ended, and all its nodes with it. Fences a tick that anybody
-        carries out meanwhile: the next one sees what is."""
-        if self._provider is None:
-            return
+    @property
+    def scope(self) -> str:
+        """What the provider's nodes are launched under; empty without one. Raises ProviderError,
+        and ConfigurationError."""
+        provider = self._open(self._observe().cluster)
+        return provider.scope if provider else ""
+
+    def forget_nodes(self, scope: str) -> None:
+        """Notes that the provider of this scope has ended, and all its nodes with it. Fences a tick
+        that anybody carries out meanwhile: the next one sees what is."""
         term = self._connection.store.claim_tick(SCALE, self._holder, FENCE_MS)
         if term is None:
             return  # another has claimed it this very instant: it finds them gone by itself
         for launch in self._connection.store.snapshot(most_nodes=0).launches.values():
-            if launch.scope == self._provider.scope:
+            if launch.scope == scope:
                 self._state.end_launch(term, launch.node, "its program has ended")
         self._connection.store.end_tick(SCALE, term)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fixwurx_celery.cluster.connection import Connection
 from fixwurx_celery.cluster.own_cluster import OwnCluster, Sizes
+from fixwurx_celery.cluster.reconciliation import StepKind
 from fixwurx_celery.cluster.resource_manager import ResourceManager
 from fixwurx_celery.cluster.scaler import Scaler
 from fixwurx_celery.cluster.state_file import StateFile
@@ -27,6 +28,9 @@ from fixwurx_celery.store.scaling_state import ScalingState
 __all__ = ["ScalingCoordinator"]
 
 LOOK_EVERY_S: Final = 0.05
+BOOT_TICK_S: Final = 1.0
+MOST_LOOKED_AT: Final = 20
+"""Decisions, to find out why no node comes."""
 MOST_METRICS: Final = 64 * 1024
 """Bytes of JSON that a program may have shown of a node."""
 
@@ -139,24 +143,29 @@ class ScalingCoordinator:
             StateFile(self.state_path, ScalingState(self.connection.store)).sync()
 
     def _tick_until_served(self, deadline: float) -> None:
-        tick_at = 0.0
+        # More often than later: a node that cannot start is told of, and started again, at once.
+        scaler = self._make_scaler(BOOT_TICK_S)
         while (serving := len(self.connection.store.snapshot().live)) < self.min_workers:
-            now = time.monotonic()
             trouble = self._own.trouble() if self._own else ""
-            if trouble or now > deadline:
+            if trouble or time.monotonic() > deadline:
                 raise FixwurxError(
                     f"{serving} of {counted(self.min_workers, 'node')} serve, and no more come: "
                     f"{trouble or self._why_none_comes()}"
                 )
-            if now >= tick_at:
-                self.tick()
-                tick_at = now + max(1.0, self.scaling_interval_sec)
+            scaler.tick()
             time.sleep(LOOK_EVERY_S)
 
     def _why_none_comes(self) -> str:
-        last = ScalingState(self.connection.store).decisions(1)
-        said = last[0].told.get("trouble") or last[0].reason if last else "nobody has decided yet"
-        return f"none registered within {self._given.boot_timeout_sec:g} s; {said}"
+        decisions = ScalingState(self.connection.store).decisions(MOST_LOOKED_AT)
+        failed = [
+            f"{step['node']} {step['reason']}"
+            for one in decisions
+            for step in one.told.get("steps", ())
+            if step["kind"] == StepKind.FAIL
+        ]
+        troubles = [one.told["trouble"] for one in decisions if one.told.get("trouble")]
+        said = [*failed, *troubles, *(one.reason for one in decisions)]
+        return said[0] if said else "nobody has decided on it"
 
     def _keep_ticking(self) -> None:
         while not self._stopping.wait(self.scaling_interval_sec):
@@ -179,13 +188,15 @@ class ScalingCoordinator:
 
     def _stop_own(self, own: OwnCluster) -> None:
         is_private = not self._given.redis_url
+        scaler = self._make_scaler(self.scaling_interval_sec)
         try:
             self._sync_state()
+            scope = scaler.scope
             if is_private:
                 self.connection.lead_nowhere()
             own.stop()
-            if not is_private and self._scaler is not None:
-                self._scaler.forget_nodes()
+            if not is_private:
+                scaler.forget_nodes(scope)
         except (StoreUnavailable, ConfigurationError) as error:
             log.warning("stopped without the store's knowledge: %s", error)
         finally:
@@ -278,14 +289,17 @@ class ScalingCoordinator:
         provider that the settings name see to it. None when somebody else has carried out this
         interval's tick. Raises StoreUnavailable; a provider's trouble is in the decision."""
         if self._scaler is None:
-            settings = replace(
-                self.connection.settings,
-                min_workers=self.min_workers,
-                max_workers=self.max_workers,
-                scaling_interval_sec=self.scaling_interval_sec,
-            )
-            self._scaler = Scaler(self.connection, settings=settings)
+            self._scaler = self._make_scaler(self.scaling_interval_sec)
         return self._scaler.tick()
+
+    def _make_scaler(self, interval_s: float) -> Scaler:
+        settings = replace(
+            self.connection.settings,
+            min_workers=self.min_workers,
+            max_workers=self.max_workers,
+            scaling_interval_sec=interval_s,
+        )
+        return Scaler(self.connection, settings=settings)
 
     def get_scaling_history(self, limit: int = 20) -> list[dict[str, Any]]:
         """The last decisions, the newest first: `at` (s since 1970 by the store's clock), `action`
