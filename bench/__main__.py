@@ -12,6 +12,7 @@ from rich.console import Console
 from bench import (
     admission,
     end_to_end,
+    engine_seam,
     failover,
     heavy_tail,
     scaling,
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "end_to_end": end_to_end.measure,
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
+    "engine_seam": engine_seam.measure,
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,

@@ -28,7 +28,7 @@ from fixwurx_celery.processes import die_with_parent, has_children, inherit_orph
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.worker.engine_pipe import End, Keeper
 
-__all__ = ["check_size", "fork_host"]
+__all__ = ["check_size", "fork_host", "run_engine"]
 
 IDLE_S: Final = 10.0
 """Without work for this long the host ends: an idle node should cost what an idle worker costs."""
@@ -107,7 +107,7 @@ def _serve(settings: Settings, connection: Connection) -> NoReturn:
             engine = EngineAdapter(made, bug.id)
             try:
                 engine.resume(job["checkpoint"])
-                outcome = _run(engine, keeper)
+                outcome = run_engine(engine, keeper)
             finally:
                 engine.close()
             check_size(outcome)
@@ -120,7 +120,7 @@ def _serve(settings: Settings, connection: Connection) -> NoReturn:
         keeper.tell(done=outcome, clean=not has_children() and threading.active_count() == 1)
 
 
-def _run(engine: EngineAdapter, keeper: Keeper) -> Any:
+def run_engine(engine: EngineAdapter, keeper: Keeper) -> Any:
     """Ticks the engine until it is done; its outcome. Does not return when it is told to stop."""
     phase, kept_at = engine.phase, float("-inf")
     keeper.tell(phase=phase, heeds=_heeded(engine))
