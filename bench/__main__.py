@@ -12,6 +12,7 @@ from rich.console import Console
 from bench import (
     admission,
     end_to_end,
+    engine_seam,
     executor,
     failover,
     heavy_tail,
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
     "executor": executor.measure,
+    "engine_seam": engine_seam.measure,
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,

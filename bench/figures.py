@@ -134,6 +134,7 @@ ORDER = (
     "heavy_tail",
     "failover",
     "executor",
+    "engine_seam",
     "scaling_tick",
     "scaling",
     "scaling_knobs",
