@@ -23,6 +23,7 @@ import sys
 import time
 from typing import Any
 
+STATUS_FD = 3  # of the sandbox: where it says how the command ended
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -94,11 +95,17 @@ class Supervisor:
         self.why = "exit"
         self.started = time.monotonic()
         self.pipe, write_end = os.pipe()
+        self.status_pipe, status_end = os.pipe()
         os.set_blocking(self.pipe, False)
-        self.child = self._start(write_end)
+        self.child = self._start(write_end, status_end)
         os.close(write_end)
+        os.close(status_end)
+        if spec["has_pipes"]:  # whoever reads them is to see the command close them
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, 0)
+            os.dup2(nothing, 1)
 
-    def _start(self, write_end: int) -> int:
+    def _start(self, write_end: int, status_end: int) -> int:
         pid = os.fork()
         if pid == 0:
             try:
@@ -108,9 +115,13 @@ class Supervisor:
                     signal.signal(number, signal.SIG_DFL)
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                os.dup2(write_end, 1)
+                if not self.spec["has_pipes"]:
+                    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                    os.dup2(write_end, 1)
                 os.dup2(write_end, 2)
+                if self.spec["sandboxed"]:
+                    os.dup2(status_end, STATUS_FD)
+                    os.set_inheritable(STATUS_FD, True)
                 os.chdir(self.spec["cwd"])
                 argv = self.spec["argv"]
                 os.execvp(argv[0], argv)  # noqa: S606 - the command comes as an argument list
@@ -196,7 +207,9 @@ class Supervisor:
         """End everything; return how many processes outlived the command itself."""
         if self.why in ("timeout", "asked"):
             for pid in descendants(os.getpid()):
-                self.signal(pid, self.spec["stop_signal"])
+                # What stands over a sandbox must live for the command to have its last words.
+                if pid != self.child or not self.spec["sandboxed"]:
+                    self.signal(pid, self.spec["stop_signal"])
             if self.wait_for_end(self.spec["grace_s"]):
                 return 0
         elif self.why == "exit" and self.wait_for_end(OWN_END_S):
@@ -209,6 +222,13 @@ class Supervisor:
                 self.signal(pid, signal.SIGKILL)
             self.wait_for_end(0.01)
         return len(left)
+
+    def has_begun(self) -> bool:
+        """Whether the sandbox, if there is one, was built, so that it is the command that ended."""
+        if not self.spec["sandboxed"]:
+            return True
+        with open(self.status_pipe, "rb") as said:  # noqa: PTH123 - pathlib is not loaded
+            return b'"exit-code"' in said.read()
 
     @staticmethod
     def signal(pid: int, number: int) -> None:
@@ -226,6 +246,8 @@ class Supervisor:
         finally:  # whatever went wrong here, nothing is left behind
             seconds = time.monotonic() - self.started
             left = self.end()
+        if self.why == "exit" and not self.has_begun():
+            self.why = "unconfined"
         self.drain()
         self.output.close()
         self.report(status=self.status, why=self.why, seconds=round(seconds, 4), left=left)

@@ -4,6 +4,9 @@
 <root>/base.git  its snapshot, kept apart from every work tree, so nothing in one can alter it
 <root>/copy-N    a clean copy for one run
 <root>/out       outputs of commands;  <root>/tmp their temporary files;  <root>/scratch
+
+What commands of the repository wrote is theirs: it is looked at by git in the sandbox, or as text
+of bounded size, and no path below it is followed through a link.
 """
 
 import gzip
@@ -14,11 +17,13 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixwurx_celery.engine.process import environment
+from fixwurx_celery.engine.sandbox import Sandbox, SandboxError
 
 # Never part of a source: repositories' own data and what tools leave behind.
 LEFT_OUT = frozenset(
@@ -32,6 +37,7 @@ TRACES = (
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_MEMBERS = 500_000
 GIT_LIMIT_S = 120.0
+MAX_PRINTED_BYTES = 16 << 20  # by git: a patch that a person could read is a thousandth of it
 
 
 class SourceError(RuntimeError):
@@ -54,17 +60,20 @@ class Change:
 class Workspace:
     """One attempt's private folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sandbox: Sandbox) -> None:
         self.root = root.resolve()
+        self.sandbox = sandbox.furnished(self.root / "etc")
         self.source = self.root / "source"
         self.scratch = self.root / "scratch"
         self.out = self.root / "out"
         self.tmp = self.root / "tmp"
         for folder in (self.scratch, self.out, self.tmp):
             folder.mkdir(parents=True, exist_ok=True)
-        self.environment = environment(os.environ, scratch=self.tmp)
+        self.environment = environment(os.environ, scratch=self.tmp, sandbox=sandbox)
         self._numbers = itertools.count(1)
         self._base = self.root / "base.git"
+        self._base.mkdir(exist_ok=True)
+        sandbox.give(self._base)
         self._tree = ""
 
     # Git: never the user's configuration, hooks, attributes or an enclosing repository.
@@ -96,28 +105,48 @@ class Workspace:
     def _git(
         self, args: Sequence[str], *, cwd: Path, index: Path | None, data: bytes | None
     ) -> "subprocess.CompletedProcess[bytes]":
-        try:
-            return subprocess.run(
-                ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args],
-                cwd=cwd,
-                env=self._git_environment(index),
-                input=data if data is not None else b"",
-                capture_output=True,
-                timeout=GIT_LIMIT_S,
-                check=False,
-            )
-        except FileNotFoundError as problem:
-            raise SourceError("git is not on the PATH of this node; install git") from problem
-        except subprocess.TimeoutExpired as problem:
-            raise SourceError(f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s") from problem
+        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args]
+        with tempfile.TemporaryFile(dir=self.out) as printed:
+            try:
+                done = subprocess.run(
+                    self.sandbox.argv(
+                        command, cwd=cwd, writes=(cwd, self._base), seconds=GIT_LIMIT_S
+                    ),
+                    cwd=cwd,
+                    env=self._git_environment(index),
+                    input=data if data is not None else b"",
+                    stdout=printed,
+                    stderr=subprocess.PIPE,
+                    timeout=GIT_LIMIT_S,
+                    check=False,
+                )
+            except FileNotFoundError as problem:
+                raise SourceError("git is not on the PATH of this node; install git") from problem
+            except subprocess.TimeoutExpired as problem:
+                raise SourceError(
+                    f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s"
+                ) from problem
+            if done.stderr.startswith(b"bwrap: "):
+                raise SandboxError(f"the sandbox could not be built: {done.stderr.decode()}")
+            if printed.tell() > MAX_PRINTED_BYTES:
+                raise PatchError(f"it changes more than {MAX_PRINTED_BYTES >> 20} MiB of text")
+            printed.seek(0)
+            done.stdout = printed.read()
+            return done
 
     def _base_git(self, *args: str, tree: Path, index: Path) -> bytes:
         where = [f"--git-dir={self._base}", f"--work-tree={tree}"]
         return self.git(*where, *args, cwd=tree, index=index)
 
     def seal(self) -> None:
-        """Record the pristine source; every later diff is taken against this."""
-        self.git("init", "-q", "--bare", str(self._base), cwd=self.root)
+        """Record the pristine source; every later diff is taken against this.
+
+        Links that lead out of it are removed: nobody who reads it is to be led to files of the
+        node, whose text would come back as part of a patch.
+        """
+        remove_links_out(self.source)
+        self.sandbox.give(self.source)
+        self.git("init", "-q", "--bare", cwd=self._base)
         info = self._base / "info"
         info.mkdir(exist_ok=True)
         # Bytes are compared as they are: no line-ending, filter or encoding of the tree's own.
@@ -137,6 +166,7 @@ class Workspace:
         """Make a clean copy of the pristine source."""
         target = self.root / f"copy-{self.number()}"
         copy_tree(self.source, target)
+        self.sandbox.give(target)
         return target
 
     def discard(self, copy: Path) -> None:
@@ -216,6 +246,16 @@ def copy_tree(source: Path, target: Path) -> None:
     except shutil.Error as problem:
         name, _, why = problem.args[0][0]
         raise SourceError(f"cannot copy {name}: {why}; make the source readable") from problem
+
+
+def remove_links_out(root: Path) -> None:
+    """Removes symbolic links below `root` that lead anywhere else, be it by way of others."""
+    top = root.resolve()
+    for folder, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = Path(folder, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+                path.unlink()
 
 
 def _members(root: Path) -> Iterator[Path]:
