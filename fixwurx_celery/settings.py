@@ -12,10 +12,11 @@ from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
 from fixwurx_celery.domain.nodes import BalancingStrategy, NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 
-__all__ = ["Settings", "inherited_environment", "without_password"]
+__all__ = ["SHIPPED_ENGINE", "Settings", "inherited_environment", "without_password"]
 
 SCHEMES: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 PROVIDERS: Final = ("none", "local", "docker", "kubernetes")
+SHIPPED_ENGINE: Final = "fixwurx_celery.engine:triangulation"
 SANDBOXES: Final = ("auto", "bwrap", "off")
 NETWORKS: Final = ("never", "asked")
 NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -49,7 +50,7 @@ class Settings:
         "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."
     )
     engine: str = setting(
-        "fixwurx_celery.engine:triangulation",
+        SHIPPED_ENGINE,
         "FIXWURX_ENGINE",
         "The factory of engines, module:callable, as the node can import it.",
     )

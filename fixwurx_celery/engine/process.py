@@ -207,16 +207,19 @@ class Processes:
         """
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         sandbox = UNCONFINED if is_ours else self.sandbox
+        writes = writes or (cwd,)
         spec = {
             "argv": sandbox.argv(
                 argv,
                 cwd=cwd,
-                writes=writes or (cwd,),
+                writes=writes,
                 reads=reads,
                 seconds=timeout_s,
                 status_fd=STATUS_FD,
             ),
             "sandboxed": bool(sandbox),
+            "writes": [str(path) for path in writes],
+            "limits": sandbox.limits(),
             "cwd": str(cwd),
             "output": str(output),
             "timeout_s": timeout_s,

@@ -14,15 +14,17 @@ import shutil
 import site
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from fixwurx_celery.engine.seccomp import program
 from fixwurx_celery.settings import Settings
 
-__all__ = ["UNCONFINED", "Sandbox", "SandboxError", "open_sandbox", "why_none"]
+__all__ = ["UNCONFINED", "Sandbox", "SandboxError", "open_sandbox", "why_none", "why_unconfined"]
 
 SYSTEM: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Beside /usr: links into it on most systems, folders on old ones."""
@@ -36,6 +38,7 @@ ETC_OF_NETWORK: Final = ("resolv.conf", "hosts", "gai.conf", "host.conf")
 ETC_OF_OURS: Final = ("passwd", "group", "nsswitch.conf", "hosts")
 NAMES: Final = ("LANG", "LANGUAGE", "TZ", "PYTHONHASHSEED", "PYTHONUTF8", "PYTHONIOENCODING")
 """Variables that say how and not who: these pass, and LC_*; everything else may be a secret."""
+FILTER_FD: Final = "4"
 FIRST_UID: Final = 1 << 30
 """Far above what people, services and containers are given; the process id is added."""
 NOBODY: Final = 65534
@@ -67,7 +70,8 @@ class Sandbox:
         return bool(self.bwrap)
 
     def furnished(self, folder: Path) -> "Sandbox":
-        """This one with an /etc/passwd and its like, which are written to `folder`."""
+        """This one with an /etc/passwd and its like, and with a filter of system calls, all of
+        which are written to `folder`."""
         if not self:
             return self
         uid = os.getuid() if self.uid is None else self.uid
@@ -79,6 +83,7 @@ class Sandbox:
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         }.items():
             (folder / name).write_text(text)
+        (folder / "seccomp").write_bytes(program())
         return replace(self, etc=str(folder))
 
     def with_network(self, *, is_asked: bool) -> "Sandbox":
@@ -127,6 +132,16 @@ class Sandbox:
             env["PYTHONUSERBASE"] = site.USER_BASE
         return env
 
+    def limits(self) -> dict[str, int] | None:
+        """What a command may use with all that it starts; in bytes, and in number."""
+        if not self:
+            return None
+        return {
+            "memory": self.memory_mb << 20,
+            "disk": self.disk_mb << 20,
+            "processes": self.processes,
+        }
+
     def argv(
         self,
         command: Sequence[str],
@@ -145,19 +160,27 @@ class Sandbox:
         if not self:
             return list(command)
         return [
+            *self._filtered(),
             self.bwrap,
             *("--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid"),
             *("--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"),
             *(() if self.has_network else ("--unshare-net",)),
             *(("--json-status-fd", str(status_fd)) if status_fd is not None else ()),
+            *(("--seccomp", FILTER_FD) if self._filtered() else ()),
             *self._user(),
             *self._system(),
             *self._places(reads=[*self.reads, *map(str, reads)], writes=[*map(str, writes)]),
             *("--remount-ro", "/", "--chdir", str(cwd), "--"),
             *self._becoming(),
-            *self._limits(seconds),
+            *self._limits_of_each(seconds),
             *command,
         ]
+
+    def _filtered(self) -> Sequence[str]:
+        """Opens the filter of system calls for bwrap, which takes it from nowhere else."""
+        if not self.etc or not program():
+            return ()
+        return ("/bin/sh", "-c", f'exec "$@" {FILTER_FD}<"$0"', f"{self.etc}/seccomp")
 
     def _user(self) -> Iterator[str]:
         if self.uid is None:
@@ -209,7 +232,7 @@ class Sandbox:
             *("--inh-caps=-all", "--bounding-set=-all", "--"),
         )
 
-    def _limits(self, seconds: float | None) -> Sequence[str]:
+    def _limits_of_each(self, seconds: float | None) -> Sequence[str]:
         cpu = int((seconds or FOREVER_S) * (os.cpu_count() or 1)) + 5
         return (
             *(tool("prlimit"), f"--data={self.memory_mb << 20}", f"--fsize={self.disk_mb << 20}"),
@@ -238,12 +261,7 @@ def open_sandbox(settings: Settings, *sources: Path) -> Sandbox:
 
     Raises SandboxError when it is demanded and cannot be had.
     """
-    if settings.sandbox == "off":
-        return UNCONFINED
-    why = why_none()
-    if why and settings.sandbox == "bwrap":
-        raise SandboxError(f"FIXWURX_SANDBOX=bwrap, and {why}")
-    if why:
+    if why_unconfined(settings):
         return UNCONFINED
     return Sandbox(
         bwrap=tool("bwrap"),
@@ -255,6 +273,19 @@ def open_sandbox(settings: Settings, *sources: Path) -> Sandbox:
         disk_mb=settings.sandbox_disk_mb,
         may_network=settings.sandbox_network == "asked",
     )
+
+
+def why_unconfined(settings: Settings) -> str:
+    """Why commands run unconfined under these settings; empty when they do not.
+
+    Raises SandboxError when they must not, and would.
+    """
+    if settings.sandbox == "off":
+        return "FIXWURX_SANDBOX=off"
+    why = why_none()
+    if why and settings.sandbox == "bwrap":
+        raise SandboxError(f"FIXWURX_SANDBOX=bwrap, and {why}")
+    return why
 
 
 def interpreter() -> tuple[str, ...]:
@@ -284,16 +315,18 @@ def why_none() -> str:
     if missing:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         return f"{' and '.join(missing)} not found; install {package}"
-    trial = Sandbox(bwrap=tool("bwrap"), uid=own_uid(), reads=interpreter())
+    plan = Sandbox(bwrap=tool("bwrap"), uid=own_uid(), reads=interpreter())
     try:
-        done = subprocess.run(
-            trial.argv(["true"], cwd=Path("/")),
-            env=trial.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PROBE_LIMIT_S,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(prefix="fixwurx-") as folder:
+            trial = plan.furnished(Path(folder))
+            done = subprocess.run(
+                trial.argv(["true"], cwd=Path("/")),
+                env=trial.environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PROBE_LIMIT_S,
+                check=False,
+            )
     except (OSError, subprocess.TimeoutExpired) as problem:
         return f"bwrap cannot be used here: {problem}"
     if done.returncode == 0:

@@ -14,6 +14,7 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
 from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, node_queue
+from fixwurx_celery.engine.sandbox import SandboxError
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.node import DuplicateNode, Node
@@ -98,7 +99,7 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
             try:
                 if not node.enter():
                     return
-            except DuplicateNode as error:
+            except (DuplicateNode, SandboxError) as error:
                 log.error("%s", error)
                 raise WorkerShutdown(1) from error
             self._entered = True
