@@ -9,7 +9,7 @@ import click
 from fixwurx_celery.cli.connection import cluster, patiently
 from fixwurx_celery.cli.names import known_bug
 from fixwurx_celery.cli.options import examples, json_option, option
-from fixwurx_celery.cli.table import print_json, verdict
+from fixwurx_celery.cli.table import harmless, print_json, verdict
 from fixwurx_celery.domain.bugs import TERMINAL
 from fixwurx_celery.errors import FixwurxError
 from fixwurx_celery.store import BugRecord, ClusterStore
@@ -54,7 +54,7 @@ def logs(bug_id: str, attempt: int | None, follow: bool, as_json: bool) -> None:
     if as_json:
         print_json({"id": bug_id, "attempt": run, "text": text})
         return
-    click.echo(text, nl=bool(text) and not text.endswith("\n"))
+    click.echo(harmless(text), nl=bool(text) and not text.endswith("\n"))
     if not run:
         never = "never started" if record.state in TERMINAL else "has not started yet"
         click.echo(f"bug {bug_id} {never}: it is {record.state}", err=True)
@@ -78,7 +78,7 @@ def follow_log(store: ClusterStore, record: BugRecord, attempt: int | None, as_j
             if as_json:
                 click.echo(json.dumps({"id": record.id, "attempt": run, "text": piece}))
             else:
-                click.echo(piece, nl=False)
+                click.echo(harmless(piece), nl=False)
             seen = text
         if record.runs > run and attempt is None:
             run, seen = run + 1, ""

@@ -25,6 +25,7 @@ __all__ = [
     "colour_of",
     "drawn",
     "fitted",
+    "harmless",
     "lines_of",
     "print_fields",
     "print_json",
@@ -82,6 +83,14 @@ def clean(value: object) -> str:
     """The value as one line that cannot move the cursor, whoever wrote it."""
     text = " ".join(str(value).split())
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def harmless(text: str) -> str:
+    """The lines as they are; for a terminal, without what could do anything but show them: a
+    repository's tests print what they like."""
+    if not sys.stdout.isatty():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
 
 
 def fitted(

@@ -9,7 +9,8 @@ from fixwurx_celery.engine.base import Artifacts
 from fixwurx_celery.engine.payload import ArtifactSource, GitSource, PathSource, Source
 from fixwurx_celery.engine.process import Processes
 from fixwurx_celery.engine.steps import Steps, until_finished
-from fixwurx_celery.engine.workspace import LEFT_OUT, SourceError, Workspace, copy_tree, unpack
+from fixwurx_celery.engine.unpacking import BadArchive, unpack
+from fixwurx_celery.engine.workspace import LEFT_OUT, SourceError, Workspace, copy_tree
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -58,7 +59,12 @@ def _from_artifact(ref: str, workspace: Workspace, artifacts: Artifacts | None) 
         raise SourceError(
             f"source.artifact {ref} cannot be read: {problem}; submit it again"
         ) from problem
-    unpack(data, workspace.source)
+    try:
+        unpack(data, workspace.source, leave_out=LEFT_OUT)
+    except BadArchive as problem:
+        raise SourceError(
+            f"packed source cannot be unpacked: {problem}; pack it again"
+        ) from problem
 
 
 def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> Steps[None]:

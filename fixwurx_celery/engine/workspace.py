@@ -9,16 +9,13 @@ What commands of the repository wrote is theirs: it is looked at by git in the s
 of bounded size, and no path below it is followed through a link.
 """
 
-import gzip
-import io
 import itertools
 import os
 import shutil
 import stat
 import subprocess
-import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +31,6 @@ TRACES = (
     "__pycache__/", "*.py[cod]", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/",
     ".coverage", ".coverage.*", ".tox/", "*.egg-info/", ".aider*", "*.orig", "*.rej", "*~",
 )  # fmt: skip
-MAX_UNPACKED_BYTES = 4 << 30
-MAX_MEMBERS = 500_000
 GIT_LIMIT_S = 120.0
 MAX_PRINTED_BYTES = 16 << 20  # by git: a patch that a person could read is a thousandth of it
 
@@ -256,56 +251,3 @@ def remove_links_out(root: Path) -> None:
             path = Path(folder, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
                 path.unlink()
-
-
-def _members(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = sorted(set(folders) - LEFT_OUT - set(links))
-        for name in sorted({*names, *links, *folders} - LEFT_OUT):
-            yield Path(folder) / name
-
-
-def pack(root: Path) -> bytes:
-    """A tree as tar.gz bytes; equal trees give equal bytes, so they are stored once."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for path in _members(root):
-            archive.inodes = {}  # type: ignore[attr-defined]  # hard links go in as files
-            member = archive.gettarinfo(path, str(path.relative_to(root)))
-            if member is None or not (member.isreg() or member.isdir() or member.issym()):
-                continue
-            member.uid = member.gid = 0
-            member.uname = member.gname = ""
-            member.mtime = 0
-            if member.isreg():
-                with path.open("rb") as stream:
-                    archive.addfile(member, stream)
-            else:
-                archive.addfile(member)
-    return buffer.getvalue()
-
-
-def unpack(data: bytes, target: Path) -> None:
-    """Unpack tar.gz bytes below `target`; nothing can land outside of it."""
-    target.mkdir()
-    total = 0
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            for count, member in enumerate(archive):
-                total += member.size
-                if total > MAX_UNPACKED_BYTES or count >= MAX_MEMBERS:
-                    raise SourceError(
-                        f"packed source holds over {MAX_UNPACKED_BYTES >> 30} GiB or "
-                        f"{MAX_MEMBERS} files; leave out what the bug does not need"
-                    )
-                if set(Path(member.name).parts) & LEFT_OUT:
-                    continue
-                archive.extract(member, target, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as problem:
-        raise SourceError(
-            f"packed source cannot be unpacked: {problem}; pack it again"
-        ) from problem

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fixwurx_celery.cli.sources import pack
 from fixwurx_celery.engine.base import JSON
 from fixwurx_celery.engine.sandbox import UNCONFINED
 from fixwurx_celery.engine.triangulation import CHECKPOINT_BYTES, Triangulation
-from fixwurx_celery.engine.workspace import pack
 from tests.support.engine_repos import (
     BARE,
     CHECK,

@@ -1,12 +1,12 @@
-import io
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from fixwurx_celery.engine.workspace import PatchError, SourceError, Workspace, pack, unpack
+from fixwurx_celery.cli.sources import pack
+from fixwurx_celery.engine.unpacking import BadArchive, unpack
+from fixwurx_celery.engine.workspace import PatchError, Workspace
 from tests.support.engine_repos import GCD_FIX, confined, gcd_repo, git_repo, write_tree
 
 
@@ -140,20 +140,11 @@ def test_equal_trees_are_packed_into_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "same.sh").read_text() == "x"
 
 
-def test_a_packed_source_cannot_land_outside(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("../escaped.py"))
-
-    with pytest.raises(SourceError, match="packed source cannot be unpacked"):
-        unpack(buffer.getvalue(), tmp_path / "out")
-
-
 @pytest.mark.parametrize("cut", [0, 10, 200])
 def test_a_damaged_packed_source_is_refused(tmp_path: Path, cut: int) -> None:
     data = pack(gcd_repo(tmp_path / "s"))
 
-    with pytest.raises(SourceError, match="pack it again"):
+    with pytest.raises(BadArchive):
         unpack(data[:cut], tmp_path / "out")
 
 

@@ -139,15 +139,18 @@ class Host:
         return True
 
     def receive(self) -> list[dict[str, Any]]:
-        """Return the replies that are there; a process that is dead, or talks wild, says `gone`."""
+        """Return the replies that are there; a dead process says `gone`, one that breaks the
+        protocol `wild`."""
         chunk = os.read(self.fileno(), 1 << 20)
-        *lines, self.buffer = (self.buffer + chunk).split(b"\n")
-        if not chunk or len(self.buffer) > LONGEST_REPLY:
+        if not chunk:
             return [{"event": "gone"}]
+        *lines, self.buffer = (self.buffer + chunk).split(b"\n")
         try:
+            if len(self.buffer) > LONGEST_REPLY:
+                raise ValueError("a reply without end")
             return [self._understood(json.loads(line)) for line in lines]
         except (ValueError, KeyError, TypeError, RecursionError):
-            return [{"event": "gone"}]
+            return [{"event": "wild"}]
 
     def _understood(self, event: dict[str, Any]) -> dict[str, Any]:
         """The reply, checked as far as it can harm: whose answer it is, and what it is made of."""
@@ -162,7 +165,9 @@ class Host:
                 }
             case "refused":
                 return event | {"code": int(event["code"])}
-        return event
+            case "ready" | "shared":
+                return event
+        raise ValueError(event["event"])
 
 
 class Pool:
@@ -279,22 +284,29 @@ class Pool:
                     self._retire(host, "the files under edit are imported by python itself")
             case "refused":
                 self._retire(host, f"pytest ended with exit status {event['code']}")
+            case "wild":
+                done += self._lost(host)
+                self._retire(host, "tests write to where the warm host answers")
             case _:
                 self._revive(host, done)
+
+    @staticmethod
+    def _lost(host: Host) -> list[tuple[Any, Ran]]:
+        """The runs that the host had, which count as crashed."""
+        lost = [tag for _, tag in host.waiting.values()]
+        host.waiting.clear()
+        return [(tag, Ran(verdict="crash", late=False, seconds=0.0, says=())) for tag in lost]
 
     def _revive(self, host: Host, done: list[tuple[Any, Ran]]) -> None:
         """Start a host that died again; the run it was at counts as crashed."""
         was_ready = host.ready
-        lost = list(host.waiting.values())
-        host.waiting.clear()
+        done += self._lost(host)
         self.deaths += 1
         if not was_ready or self.deaths > 20:
             host.stop()
             self._retire(host, "the warm host died")
         else:
             host.start(self.level)
-        for _, tag in lost:
-            done.append((tag, Ran(verdict="crash", late=False, seconds=0.0, says=())))
 
     def _retire(self, host: Host, reason: str) -> None:
         host.stop()
