@@ -272,6 +272,11 @@ class Settings:
         high=86400,
     )
 
+    def __repr__(self) -> str:
+        """What differs from the defaults, passwords hidden: it may stand in a traceback."""
+        given = {name: without_password(value) for name, value in self.environment().items()}
+        return f"Settings({given})"
+
     def __post_init__(self) -> None:
         problems = list(self._problems())
         if problems:
