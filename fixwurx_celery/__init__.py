@@ -15,9 +15,11 @@ __all__ = [
     "Bug",
     "BugHandle",
     "BugState",
+    "ClusterEngineView",
     "ClusterResourceManager",
     "Connection",
     "LoadBalancer",
+    "MetricBus",
     "Outcome",
     "ResourceManager",
     "ScalingCoordinator",
@@ -33,9 +35,11 @@ HOMES = {
     "Bug": "domain.bugs",
     "BugHandle": "cluster",
     "BugState": "domain.bugs",
+    "ClusterEngineView": "metrics",
     "ClusterResourceManager": "cluster",
     "Connection": "cluster",
     "LoadBalancer": "cluster",
+    "MetricBus": "metrics",
     "Outcome": "domain.bugs",
     "ResourceManager": "cluster",
     "ScalingCoordinator": "cluster",
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     )
     from fixwurx_celery.domain.bugs import Bug, BugState, Outcome
     from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+    from fixwurx_celery.metrics import ClusterEngineView, MetricBus
     from fixwurx_celery.settings import Settings
 
     app: Celery
