@@ -14,6 +14,7 @@ from bench import (
     end_to_end,
     failover,
     heavy_tail,
+    monitoring,
     scaling,
     scaling_knobs,
     scaling_tick,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,
+    "monitoring": monitoring.measure,
 }
 
 

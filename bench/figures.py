@@ -136,6 +136,7 @@ ORDER = (
     "scaling_tick",
     "scaling",
     "scaling_knobs",
+    "monitoring",
 )
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -26,11 +25,16 @@ from fixwurx_celery.metrics.server import MOST_AT_ONCE, MetricsServer
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.cluster import bug, finish, node, running
+from tests.support.controllers import (
+    ROOT,
+    command,
+    controller,
+    environment,
+    running_process,
+)
 from tests.support.pages import series, value
 from tests.support.server import Server, free_port, start_server
 from tests.support.waiting import wait_until
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def get(url: str, token: str = "") -> bytes:
@@ -274,31 +278,6 @@ def test_one_that_is_stopped_before_it_could_listen_ends(monkeypatch: pytest.Mon
 # -- processes ----------------------------------------------------------------------------------
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from fixwurx_celery.cli import main; main()", *arguments]
-
-
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")}
-    return {**kept, **settings.environment(), "PYTHONPATH": str(ROOT), **more}
-
-
-@contextmanager
-def running_process(
-    line: list[str], env: dict[str, str], folder: Path
-) -> Iterator["subprocess.Popen[bytes]"]:
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(
-            line, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(timeout=10)
-
-
 def test_the_command_prints_them_once(settings: Settings, live_store: ClusterStore) -> None:
     node(live_store, "n0")
 
@@ -350,13 +329,6 @@ def without_prometheus_client(folder: Path) -> str:
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ImportError('it is not installed')\n")
     return f"{hidden.parent}:{ROOT}"
-
-
-def controller(folder: Path) -> list[str]:
-    return [
-        sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "worker", "-B",
-        "--schedule", str(folder / "schedule"), "-n", "controller@here", "--loglevel", "INFO",
-    ]  # fmt: skip
 
 
 def test_a_controller_serves_them_and_goes_on_ticking_while_it_does(
