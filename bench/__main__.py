@@ -12,6 +12,7 @@ from rich.console import Console
 from bench import (
     admission,
     end_to_end,
+    executor,
     failover,
     heavy_tail,
     monitoring,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "end_to_end": end_to_end.measure,
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
+    "executor": executor.measure,
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,

@@ -133,6 +133,7 @@ ORDER = (
     "end_to_end",
     "heavy_tail",
     "failover",
+    "executor",
     "scaling_tick",
     "scaling",
     "scaling_knobs",

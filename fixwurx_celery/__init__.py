@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncBugQueue",
     "BalancingStrategy",
     "Bug",
     "BugHandle",
@@ -21,6 +22,7 @@ __all__ = [
     "LoadBalancer",
     "MetricBus",
     "Outcome",
+    "ParallelExecutor",
     "ResourceManager",
     "ScalingCoordinator",
     "Settings",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 HOMES = {
+    "AsyncBugQueue": "integrations.async_bug_queue",
     "BalancingStrategy": "domain.nodes",
     "Bug": "domain.bugs",
     "BugHandle": "cluster",
@@ -41,6 +44,7 @@ HOMES = {
     "LoadBalancer": "cluster",
     "MetricBus": "metrics",
     "Outcome": "domain.bugs",
+    "ParallelExecutor": "integrations.parallel_executor",
     "ResourceManager": "cluster",
     "ScalingCoordinator": "cluster",
     "Settings": "settings",
@@ -61,6 +65,8 @@ if TYPE_CHECKING:
     )
     from fixwurx_celery.domain.bugs import Bug, BugState, Outcome
     from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+    from fixwurx_celery.integrations.async_bug_queue import AsyncBugQueue
+    from fixwurx_celery.integrations.parallel_executor import ParallelExecutor
     from fixwurx_celery.metrics import ClusterEngineView, MetricBus
     from fixwurx_celery.settings import Settings
 

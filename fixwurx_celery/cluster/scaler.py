@@ -30,6 +30,9 @@ __all__ = ["Scaler", "pause_of", "policy_of"]
 KILL_AFTER_S: Final = 15.0
 """Beyond the grace time, a node that was told to end is killed so much later."""
 
+FENCE_MS: Final = 10
+"""As the period of a tick: it is claimed unless another was so long ago."""
+
 NOT_FOR_NODES: Final = (
     "FIXWURX_PROVIDER",
     "FIXWURX_PROVIDER_OPTIONS",
@@ -92,6 +95,24 @@ class Scaler:
         if self._provider is not None:
             self._provider.close()
 
+    @property
+    def scope(self) -> str:
+        """What the provider's nodes are launched under; empty without one. Raises ProviderError,
+        and ConfigurationError."""
+        provider = self._open(self._observe().cluster)
+        return provider.scope if provider else ""
+
+    def forget_nodes(self, scope: str) -> None:
+        """Notes that the provider of this scope has ended, and all its nodes with it. Fences a tick
+        that anybody carries out meanwhile: the next one sees what is."""
+        term = self._connection.store.claim_tick(SCALE, self._holder, FENCE_MS)
+        if term is None:
+            return  # another has claimed it this very instant: it finds them gone by itself
+        for launch in self._connection.store.snapshot(most_nodes=0).launches.values():
+            if launch.scope == scope:
+                self._state.end_launch(term, launch.node, "its program has ended")
+        self._connection.store.end_tick(SCALE, term)
+
     def tick(self) -> ScalingDecision | None:
         """What was decided and done; None when somebody else carries out this tick."""
         period_ms = int(self._settings.scaling_interval_sec * 1000)
@@ -125,6 +146,7 @@ class Scaler:
                         seen,
                         provided,
                         scope=provider.scope,
+                        is_gone=provider.is_gone,
                         boot_timeout_s=self._settings.boot_timeout_sec,
                         kill_after_s=self._settings.drain_timeout_sec + KILL_AFTER_S,
                     )
