@@ -25,7 +25,7 @@ def register(registry: "CollectorRegistry | None" = None, settings: Settings | N
     """
     from fixwurx_celery.metrics.prometheus import REGISTRY, ClusterCollector
 
-    collector = ClusterCollector(Readings(settings or Settings.from_environment()))
+    collector = ClusterCollector(Readings.of(settings or Settings.from_environment()))
     (registry or REGISTRY).register(collector)
 
 
@@ -46,4 +46,4 @@ def server_of(settings: Settings) -> MetricsServer:
 def _page_of(settings: Settings) -> Callable[[], bytes]:
     from fixwurx_celery.metrics.prometheus import ClusterCollector, page_of
 
-    return page_of(ClusterCollector(Readings(settings)))
+    return page_of(ClusterCollector(Readings.of(settings)))

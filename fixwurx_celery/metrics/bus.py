@@ -29,7 +29,7 @@ from fixwurx_celery.metrics.names import (
     label_value,
     metric_name,
 )
-from fixwurx_celery.metrics.readings import Readings, settings_of
+from fixwurx_celery.metrics.readings import Readings
 from fixwurx_celery.metrics.server import MetricsServer
 from fixwurx_celery.store.measurement import Duration
 
@@ -120,7 +120,7 @@ class MetricBus:
 
     def __init__(self, cluster: "Connection | ClusterResourceManager | None" = None) -> None:
         """With a `cluster`, its metrics can be read here too, and are served beside those sent."""
-        self._readings = Readings(settings_of(cluster)) if cluster else None
+        self._readings = Readings.of_cluster(cluster) if cluster else None
         self._lock = threading.Lock()
         self._series: dict[Any, Series] = {}
         self._sent: dict[str, Sent] = {}

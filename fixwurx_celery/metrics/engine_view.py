@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.errors import StoreUnavailable
-from fixwurx_celery.metrics.readings import Readings, settings_of
-from fixwurx_celery.store import ClusterStore, Event
+from fixwurx_celery.metrics.readings import Readings
+from fixwurx_celery.store import Event
 from fixwurx_celery.store.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class ClusterEngineView:
 
     def __init__(self, cluster: "Connection | ClusterResourceManager") -> None:
         """Connects when first asked."""
-        settings = settings_of(cluster)
-        self._readings = Readings(settings, most_nodes=MOST_NODES)
-        self._store = ClusterStore.from_settings(settings, is_patient=False)
+        self._readings = Readings.of_cluster(cluster, most_nodes=MOST_NODES)
         self._lock = threading.Lock()
         self._last: Measurement | None = None
         self._ticks = 0
@@ -117,9 +115,10 @@ class ClusterEngineView:
         return self._last
 
     def _follow(self) -> None:
-        events = self._store.events(self._after, most=MOST_EVENTS) if self._after else []
+        store = self._readings.store
+        events = store.events(self._after, most=MOST_EVENTS) if self._after else []
         if not self._after or len(events) == MOST_EVENTS:
-            events = self._store.last_events(MOST_EVENTS)
+            events = store.last_events(MOST_EVENTS)
         for event in events:
             if error := _error(event):
                 component, told = error

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from fixwurx_celery.store.measurement import Measurement
 if TYPE_CHECKING:
     from fixwurx_celery.cluster import ClusterResourceManager, Connection
 
-__all__ = ["MOST_NODES", "Reading", "Readings", "settings_of"]
+__all__ = ["MOST_NODES", "Reading", "Readings"]
 
 MOST_NODES: Final = 200
 """Nodes that have series of their own: a bound, because each costs several."""
@@ -36,31 +37,50 @@ class Reading:
     namespace: str
 
 
-def settings_of(cluster: "Connection | ClusterResourceManager") -> Settings:
-    """Those of a connection, or of what has one."""
-    holder: Any = cluster
-    settings: Settings = getattr(holder, "connection", holder).settings
-    return settings
-
-
 class Readings:
-    """Looks at the cluster that the settings name. Thread-safe.
+    """Looks at a cluster. Thread-safe.
 
     The look is made in a thread of its own, because resolving a name or a TLS handshake may take
     for ever: whoever asks has an answer after ANSWER_S, and at once while a look hangs.
     """
 
-    def __init__(self, settings: Settings, *, most_nodes: int = MOST_NODES) -> None:
-        """Connects when first asked. Raises ConfigurationError when no store is named."""
-        settings.need_store()
-        client = connect(settings.redis_url, socket_timeout=CALL_S, retries=1)
-        self._store = ClusterStore(client, settings)
-        self._namespace, self._most_nodes = settings.namespace, most_nodes
+    def __init__(
+        self, where: Callable[[], Settings | None], *, most_nodes: int = MOST_NODES
+    ) -> None:
+        """`where` is asked before each look, since a program's own cluster comes and goes; None is
+        nowhere. Connects when first asked."""
+        self._where, self._most_nodes = where, most_nodes
         self._changed = threading.Condition()
+        self._settings: Settings | None = None
+        self._store: ClusterStore | None = None
         self._last: Reading | None = None
         self._looked_at = float("-inf")
         self._looking_since: float | None = None
         self._is_away = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Readings":
+        """Of the cluster that the settings name. Raises ConfigurationError when they name none."""
+        settings.need_store()
+        return cls(lambda: settings)
+
+    @classmethod
+    def of_cluster(
+        cls, cluster: "Connection | ClusterResourceManager", *, most_nodes: int = MOST_NODES
+    ) -> "Readings":
+        """Of the cluster to which the connection leads, or that of what has one."""
+        holder: Any = cluster
+        connection: Connection = getattr(holder, "connection", holder)
+        return cls(
+            lambda: connection.settings if connection.is_there else None, most_nodes=most_nodes
+        )
+
+    @property
+    def store(self) -> ClusterStore:
+        """The store that was last looked at. Raises StoreUnavailable where there was none yet."""
+        if self._store is None:
+            raise StoreUnavailable("there is no cluster to look at")
+        return self._store
 
     def latest(self) -> Reading | None:
         """A look at most FRESH_S old; None when the store does not answer."""
@@ -79,14 +99,17 @@ class Readings:
 
     def close(self) -> None:
         """Closes the connection."""
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
 
     def _look(self) -> None:
         reading: Reading | None = None
-        began = time.monotonic()
         try:
-            measured = self._store.measure(self._most_nodes)
-            reading = Reading(measured, time.monotonic() - began, self._namespace)
+            if settings := self._where():
+                store = self._store_of(settings)
+                began = time.monotonic()
+                measured = store.measure(self._most_nodes)
+                reading = Reading(measured, time.monotonic() - began, settings.namespace)
             self._is_away = False
         except StoreUnavailable as error:
             if not self._is_away:
@@ -98,3 +121,11 @@ class Readings:
             self._last, self._looked_at = reading, time.monotonic()
             self._looking_since = None
             self._changed.notify_all()
+
+    def _store_of(self, settings: Settings) -> ClusterStore:
+        """Called by one look at a time."""
+        if self._store is None or self._settings is not settings:
+            self.close()
+            client = connect(settings.redis_url, socket_timeout=CALL_S, retries=1)
+            self._store, self._settings = ClusterStore(client, settings), settings
+        return self._store

@@ -178,6 +178,27 @@ def test_a_monitor_goes_on_while_the_store_is_away(tmp_path: Path) -> None:
             wait_until("it is well again", lambda: "store" not in view.error_state)
 
 
+def test_a_cluster_that_comes_later_and_goes_is_seen_while_it_is_there(
+    settings: Settings, live_store: ClusterStore
+) -> None:
+    node(live_store, "n0")
+    with Connection(Settings(), is_to_come=True) as connection:
+        view, bus = ClusterEngineView(connection), MetricBus(connection)
+        assert (view.tick_count, view.agent_utilization) == (0, {})
+        assert view.error_state["store"]
+        assert bus.cluster() == {"fixwurx_up": 0}
+
+        connection.lead_to(settings)
+        later()
+        assert view.agent_utilization == {"n0": 0}
+        assert view.error_state == {}
+        assert bus.read("fixwurx_agents") == 9
+
+        connection.lead_nowhere()
+        later()
+        assert bus.cluster() == {"fixwurx_up": 0}
+
+
 def test_the_clusters_own_metrics_are_read_through_the_bus(
     connection: Connection, live_store: ClusterStore
 ) -> None:
