@@ -16,6 +16,7 @@ from bench import (
     executor,
     failover,
     heavy_tail,
+    monitoring,
     scaling,
     scaling_knobs,
     scaling_tick,
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,
+    "monitoring": monitoring.measure,
 }
 
 
