@@ -28,6 +28,7 @@ from fixwurx_celery.store.records import (
     Beat,
     BugRecord,
     Event,
+    Happening,
     Snapshot,
     Started,
     Submission,
@@ -422,7 +423,9 @@ class ClusterStore:
         )  # fmt: skip
         gone, rest = _counted(rest)
         queues, rest = _counted(rest)
-        return Sweep(int(live), gone, queues, assignments(rest))
+        told, rest = _counted(rest)
+        happened = [Happening(*told[i : i + 5]) for i in range(0, len(told), 5)]
+        return Sweep(int(live), gone, queues, happened, assignments(rest))
 
     def expect_node(self, node: str) -> None:
         """Notes that the node is about to declare its queue; a sweep asks to delete that if it does

@@ -19,6 +19,7 @@ __all__ = [
     "Beat",
     "BugRecord",
     "Event",
+    "Happening",
     "Launch",
     "Snapshot",
     "Started",
@@ -224,13 +225,25 @@ class Beat:
     assignments: list[Assignment]
 
 
+class Happening(NamedTuple):
+    """An event as the script tells it that wrote it."""
+
+    action: str
+    bug: str
+    node: str
+    epoch: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found, and asks of its caller: to delete these nodes' queues, and to ring."""
+    """What a sweep found and did, and asks of its caller: to delete these nodes' queues, and to
+    ring."""
 
     live_nodes: int
     gone: list[str]
     queues: list[str]
+    happened: list[Happening]
     assignments: list[Assignment]
 
 
