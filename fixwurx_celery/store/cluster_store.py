@@ -29,6 +29,7 @@ from fixwurx_celery.store.records import (
     BugRecord,
     Event,
     Happening,
+    Running,
     Snapshot,
     Started,
     Submission,
@@ -36,6 +37,7 @@ from fixwurx_celery.store.records import (
     assignments,
     bug_of,
     bug_record,
+    running,
 )
 from fixwurx_celery.store.records import snapshot as as_snapshot
 from fixwurx_celery.store.scripts import Script, load_all
@@ -544,26 +546,32 @@ class ClusterStore:
                 ids += self.client.zrevrange(f"{self.prefix}finished", 0, most - len(ids) - 1)  # type: ignore[arg-type]
         return list(dict.fromkeys(ids))
 
+    def ended_ids(self, most: int) -> list[str]:
+        """Ids of bugs that have ended, the newest first."""
+        with self.reaching():
+            return list(self.client.zrevrange(f"{self.prefix}finished", 0, most - 1))  # type: ignore[arg-type]
+
     def log(self, bug_id: str, run: int) -> str:
         """What that run printed, up to its last report; its last megabyte."""
         with self.reaching():
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
-    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
-        """For how many ms each of those that run has printed nothing; one light round trip."""
+    def running(self, bug_ids: Sequence[str]) -> list[Running]:
+        """Those of the bugs that run, in the order given; one light round trip."""
+        fields = ("state", "node", "phase", "runs", "started_ms", "since_ms", "printed_ms")
         with self.reaching():
             pipe = self.client.pipeline(transaction=False)
             pipe.time()
             for bug_id in bug_ids:
-                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", *fields)
             (seconds, microseconds), *replies = pipe.execute()
         now_ms = seconds * 1000 + microseconds // 1000
-        return {
-            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
-            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
-            if state == BugState.RUNNING
-        }
+        return [
+            running(bug_id, now_ms, dict(zip(fields, reply, strict=True)))
+            for bug_id, reply in zip(bug_ids, replies, strict=True)
+            if reply[0] == BugState.RUNNING
+        ]
 
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""
