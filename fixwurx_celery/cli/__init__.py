@@ -12,6 +12,7 @@ import click
 
 from fixwurx_celery import __version__
 from fixwurx_celery.cli.output import leave_nowhere, tolerate
+from fixwurx_celery.domain.words import clean_lines
 from fixwurx_celery.errors import FixwurxError
 
 __all__ = ["cli", "main"]
@@ -124,4 +125,4 @@ def _complain(error: Exception) -> None:
     if not isinstance(error, FixwurxError):
         lines = [f"unexpected {type(error).__name__}: {error}"]
     for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {clean_lines(line)}", file=sys.stderr)

@@ -429,6 +429,36 @@ def test_no_password_is_on_any_command_line_and_the_store_wants_one(at: Desk) ->
 
 
 @pytest.mark.slow
+def test_every_line_of_the_logs_of_a_run_parses_where_json_is_asked_for(at: Desk) -> None:
+    steps = [{"note": "a.ran"}, *([{"sleep_s": 0.2}] * 15)]
+    fails = quick("b", agents=3, outcome={"outcome": "ERROR", "reason": "kept, with its logs"})
+    command = at.start(
+        "run", at.bugs(quick("a", agents=3, steps=steps), fails), "--nodes", "1..2",
+        FIXWURX_LOG_FORMAT="json",
+    )  # fmt: skip
+    has_begun(at, "a")
+    at.named("-n node1@")[0].kill()
+    ended = command.end(within_s=90)
+
+    (folder,) = (at.state / "runs").glob("*/logs")
+    told = {
+        path.stem: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in folder.rglob("*.log")
+        if path.stem != "store"
+    }
+    assert ended.status == 4, ended.err
+    assert {"guardian", "supervisor", "controller", "node1"} <= told.keys()
+    assert all(lines and all(line["time"] for line in lines) for lines in told.values())
+    killed = [line for line in told["guardian"] if "ended with status -9" in line["message"]]
+    assert [line["level"] for line in killed] == ["WARNING"]
+    assert killed[0]["node"].startswith("node1@")
+    lines_of_all = [line for lines in told.values() for line in lines]
+    of_a = [line for line in lines_of_all if line.get("bug") == "a" and "event" in line]
+    way = [line["event"] for line in sorted(of_a, key=lambda line: (line["epoch"], line["time"]))]
+    assert (way[0], way[-2:]) == ("bug_started", ["bug_started", "bug_finished"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["-n node1@", "valkey-server"])
 def test_what_dies_under_a_run_is_started_again_and_no_bug_is_lost(at: Desk, victim: str) -> None:
     gate = [{"note": "a.ran"}, *([{"sleep_s": 0.2}] * 20)]

@@ -32,6 +32,7 @@ class Terminal:
     _ours: int
     _theirs: int
     written: bytearray = field(default_factory=bytearray)
+    is_closed: bool = False
     _screen: Any = None
     _stream: Any = None
 
@@ -40,7 +41,9 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
 
     def read(self, for_s: float = 0.0) -> None:
-        """Takes in what the process writes in that time."""
+        """Takes in what the process writes in that time; nothing once the terminal is closed."""
+        if self.is_closed:
+            return
         deadline = time.monotonic() + for_s
         while True:
             left_s = max(0.0, deadline - time.monotonic())
@@ -156,9 +159,11 @@ def terminal(
         stderr=theirs,
         preexec_fn=take_terminal,
     )
+    made = Terminal(columns, rows, process, ours, theirs)
     try:
-        yield Terminal(columns, rows, process, ours, theirs)
+        yield made
     finally:
+        made.is_closed = True
         if process.poll() is None:
             process.kill()
             process.wait(timeout=10)
