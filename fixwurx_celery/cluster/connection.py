@@ -20,11 +20,15 @@ class Connection:
     in between, or a broker that is away, costs seconds, never a bug.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Raises ConfigurationError when no store is named."""
+    def __init__(self, settings: Settings | None = None, *, is_patient: bool = True) -> None:
+        """Who is not patient has the store's answer, or StoreUnavailable, within seconds.
+
+        Raises ConfigurationError when no store is named."""
         self.settings = settings or Settings.from_environment()
         app = make_app(self.settings)
-        self.store = ClusterStore.from_settings(self.settings, bell=doorbell(self.settings))
+        self.store = ClusterStore.from_settings(
+            self.settings, bell=doorbell(self.settings), is_patient=is_patient
+        )
         self._doorbells = Doorbells(app)
         self._ringing = threading.Lock()
         self._pid = os.getpid()
