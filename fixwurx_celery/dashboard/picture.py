@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from fixwurx_celery.dashboard.reader import Reading, Tick
+from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
 from fixwurx_celery.store import BugRecord, Snapshot
 
@@ -71,6 +72,7 @@ def _totals(snapshot: Snapshot) -> Mapping[str, Any]:
         "agents": snapshot.total_agents,
         "free": snapshot.free_agents,
         "on_nodes": sum(len(node.bugs) for node in live),
+        "not_started": sum(one.state is BugState.ASSIGNED for one in snapshot.progress.values()),
         "waiting": snapshot.waiting,
         "kept": snapshot.finished,
         "ended": {
@@ -93,6 +95,8 @@ def _node(node: WorkerNode, snapshot: Snapshot) -> Mapping[str, Any]:
     return {
         "id": node.worker_id,
         "host": node.hostname,
+        "cores": node.cpu_cores,
+        "memory_mb": node.memory_mb,
         "state": str(node.state),
         "stage": snapshot.stage_of(node.worker_id),
         "agents": node.total_agents,

@@ -15,10 +15,16 @@ const page = {
   mayAct: main.dataset.refusal === "",
   drainTimeoutS: main.dataset.drainTimeout,
   feed: new Feed(main.dataset.cluster, changed),
+  node: (id) => (page.feed.parts.nodes ?? []).find((node) => node.id === id),
+  silentMs(id) {
+    const now = page.feed.now();
+    return Math.max(0, now - (page.feed.parts.heartbeats?.[id] ?? now));
+  },
 };
 const parts = {
   nodes: new Nodes(page), lines: new Lines(page), scaling: new Scaling(page), ended: new Ended(page),
 };
+const FIRST_ROWS = 8;
 const LIVE = {
   connecting: "Connecting", live: "Live", hidden: "Paused", store: "Store away",
   away: "Flower away", login: "Logged out",
@@ -29,6 +35,7 @@ function changed(names) {
   for (const [name, part] of Object.entries(parts)) {
     if (names.has(name)) part.draw(page.feed.parts[name]);
   }
+  for (const button of document.querySelectorAll(".more-rows")) offerMore(button);
   if (page.feed.parts.totals) {
     for (const part of Object.values(parts)) part.tick();
     drawOldest();
@@ -58,23 +65,24 @@ function drawState() {
 function drawTotals(totals) {
   const busy = totals.agents - totals.free;
   say($("agents"), number(busy));
-  say($("agents-of"), `of ${number(totals.agents)} at work`);
+  say($("agents-of"), `of ${number(totals.agents)}`);
   $("agents-bar").style.setProperty("--share", totals.agents ? busy / totals.agents : 0);
   say($("on-nodes"), number(totals.on_nodes));
+  say($("on-nodes-of"), totals.not_started ? `${number(totals.not_started)} not started yet` : "");
   say($("waiting"), number(totals.waiting));
   say($("in-service"), number(totals.nodes));
   const aside = totals.nodes - totals.taking;
-  say($("in-service-of"), aside ? `in service, ${number(aside)} draining` : "in service");
+  say($("in-service-of"), aside ? `${number(aside)} draining` : "all take bugs");
   const { DONE, ESCALATED, CANCELLED } = totals.ended;
   say($("done"), number(DONE));
-  say($("done-of"), `done, ${number(ESCALATED)} escalated, ${number(CANCELLED)} cancelled`);
+  say($("done-of"), `${number(ESCALATED)} escalated, ${number(CANCELLED)} cancelled`);
   drawStrategy(totals);
 }
 
 function drawOldest() {
   const since = page.feed.parts.lines.lines.map((line) => line.since_ms).filter((ms) => ms !== null);
-  const oldest = since.length ? `, the first for ${age(page.feed.now() - Math.min(...since))}` : "";
-  say($("waiting-of"), `waiting${oldest}`);
+  const oldest = since.length ? `the first for ${age(page.feed.now() - Math.min(...since))}` : "";
+  say($("waiting-of"), oldest);
 }
 
 function drawStrategy({ strategy, strategies }) {
@@ -106,6 +114,21 @@ async function changeStrategy() {
     select.value = select.dataset.now;
     showStrategy();
   }
+}
+
+for (const button of document.querySelectorAll(".more-rows")) {
+  button.addEventListener("click", () => {
+    $(button.dataset.of).toggleAttribute("data-all");
+    offerMore(button);
+  });
+}
+
+/** A long table shows its first rows, and the others when asked. */
+function offerMore(button) {
+  const body = $(button.dataset.of);
+  const rows = body.children.length;
+  set(button, "hidden", rows <= FIRST_ROWS);
+  say(button, body.hasAttribute("data-all") ? `Show the first ${FIRST_ROWS}` : `Show all ${rows}`);
 }
 
 $("strategy").addEventListener("change", showStrategy);

@@ -16,6 +16,12 @@ export function took(ms) {
   return ms < 10000 ? `${(ms / 1000).toFixed(1)} s` : age(ms);
 }
 
+/** The states of nodes as they are said. */
+export const STATES = {
+  READY: "ready", BUSY: "busy", STOPPING: "draining", STARTING: "starting", OFFLINE: "gone",
+  ERROR: "error",
+};
+
 const grouped = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat("en-GB", {
