@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flower.views import BaseHandler
 from flower.views.monitor import Healthcheck, Metrics
+from tornado.httputil import url_concat
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler, url
 
 from fixwurx_celery.cluster import Connection
@@ -69,16 +70,11 @@ class OurHandler(BaseHandler):  # type: ignore[misc]
         try:
             return await self.application.in_thread(work, *given)
         except (BugUnknown, NodeUnknown) as error:
-            raise HTTPError(404, _plain(error)) from error
+            raise HTTPError(404, str(error)) from error
         except StoreUnavailable as error:
-            raise HTTPError(503, _plain(error)) from error
+            raise HTTPError(503, str(error)) from error
         except FixwurxError as error:
-            raise HTTPError(400, _plain(error)) from error
-
-
-def _plain(error: Exception) -> str:
-    """For HTTPError, which formats its message."""
-    return str(error).replace("%", "%%")
+            raise HTTPError(400, str(error)) from error
 
 
 class ClusterPage(OurHandler):
@@ -86,7 +82,7 @@ class ClusterPage(OurHandler):
 
     def refuse_unknown(self) -> None:
         """Sends a browser to the login page, and from there back."""
-        self.redirect(f"{self.get_login_url()}?next={self.request.uri}")
+        self.redirect(url_concat(self.get_login_url(), {"next": self.request.uri or ""}))
 
     def get(self) -> None:
         """The frame of the page, empty."""

@@ -1,6 +1,6 @@
 """Puts the cluster's page into Flower, before its command reads what it was told."""
 
-from typing import Any
+from typing import Any, Final
 
 import flower.command
 from tornado.options import define, options
@@ -9,8 +9,17 @@ from fixwurx_celery.settings import Settings
 
 __all__ = ["install"]
 
-PURGE_OFFLINE_S = 60
-MAX_TASKS = 10_000
+PURGE_OFFLINE_S: Final = 60
+"""Flower by itself shows a node that went for as long as it runs."""
+MAX_TASKS: Final = 10_000
+"""A tenth of what Flower keeps by itself. What became of bugs is in the store."""
+
+define(
+    "probe_token",
+    default="",
+    type=str,
+    help="a token with which /metrics and /healthcheck answer without a login",
+)
 
 
 def install(settings: Settings) -> None:
@@ -23,12 +32,6 @@ def install(settings: Settings) -> None:
     options.address = "127.0.0.1"
     options.purge_offline_workers = PURGE_OFFLINE_S
     options.max_tasks = MAX_TASKS
-    if "probe_token" not in options:
-        define(
-            "probe_token",
-            default="",
-            help="a token with which /metrics and /healthcheck answer without a login",
-        )
 
     def cluster_flower(**given: Any) -> Any:
         # Only now, because every other command of Celery's has Flower's loaded beside it.

@@ -320,7 +320,7 @@ def snapshot(seen: Mapping[str, Any]) -> Snapshot:
             node: launch(node, json.loads(text)) for node, text in (seen["launches"] or {}).items()
         },
         progress={
-            bug: Progress(STATES[state], phase, int(since_ms) if since_ms else None)
+            bug: Progress(STATES[state], phase or "WAIT", int(since_ms) if since_ms else None)
             for entry in seen["nodes"] or []
             for bug, (state, phase, since_ms) in (entry.get("progress") or {}).items()
         },
