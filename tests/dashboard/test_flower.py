@@ -15,6 +15,7 @@ from fixwurx_celery.store import ClusterStore
 from tests.support import cluster
 from tests.support.flower import OURS, Flower, flower, refused
 from tests.support.server import free_port, start_server
+from tests.support.waiting import wait_until
 
 pytest.importorskip("flower")
 
@@ -232,18 +233,20 @@ def test_with_oauth_browsers_are_sent_to_log_in_and_programs_are_told(
 def test_the_picture_comes_whole_and_then_only_what_changed(
     guarded: Flower, shown_store: ClusterStore, node: cluster.Life
 ) -> None:
-    guarded.picture()
+    wait_for(guarded, lambda told: node.node in told["heartbeats"])
     first = guarded.ask("/api/fixwurx/cluster").json
     have = ",".join(version for version, _ in first.values())
 
     nothing = guarded.ask(f"/api/fixwurx/cluster?have={have}")
     shown_store.set_strategy(BalancingStrategy.RANDOM)
-    changed: dict[str, Any] = {}
-    for _ in range(200):
-        answer = guarded.ask(f"/api/fixwurx/cluster?have={have}")
-        if answer.status == 200:
-            changed = answer.json
-            break
+    changed = wait_until(
+        "there is something new",
+        lambda: (
+            answer
+            if (answer := guarded.ask(f"/api/fixwurx/cluster?have={have}")).status == 200
+            else None
+        ),
+    ).json
     shown_store.set_strategy(BalancingStrategy.WEIGHTED_CAPACITY)
 
     assert nothing.status == 304
@@ -497,8 +500,6 @@ def test_a_new_flower_shows_all_that_the_old_one_did(
 
 def wait_for(started: Flower, is_so: Any) -> dict[str, Any]:
     """The picture, once that is so of it."""
-    from tests.support.waiting import wait_until
-
     return wait_until(
         "the picture is as it should be",
         lambda: told if is_so(told := started.picture()) else None,
