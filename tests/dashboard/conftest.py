@@ -9,6 +9,7 @@ import redis
 
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from tests.support import cluster
 from tests.support.flower import Flower, flower
 from tests.support.state import remove_namespace
 
@@ -32,6 +33,16 @@ def shown_store(shown: Settings) -> Iterator[ClusterStore]:
     store = ClusterStore.from_settings(shown)
     yield store
     store.close()
+
+
+@pytest.fixture
+def node(shown_store: ClusterStore) -> Iterator[cluster.Life]:
+    """A node in service, for one test; afterwards no bug is left either."""
+    life, _ = cluster.node(shown_store, f"node-{uuid.uuid4().hex[:6]}@here", 9, ["python"])
+    yield life
+    for bug_id in shown_store.bug_ids():
+        shown_store.release(bug_id)
+    shown_store.retire(life.node, life.incarnation)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,6 @@ OUR_PAGES = (
 )
 ACTIONS = ("drain", "resume", "strategy")
 PREFIX = "/fw/flower"
-
-
-@pytest.fixture
-def node(shown_store: ClusterStore) -> Iterator[cluster.Life]:
-    """A node in service, for one test."""
-    life, _ = cluster.node(shown_store, f"node-{uuid.uuid4().hex[:6]}@here", 9, ["python"])
-    yield life
-    shown_store.retire(life.node, life.incarnation)
 
 
 def seen(store: ClusterStore, life: cluster.Life) -> Any:

@@ -2,7 +2,7 @@
 
 import { drainOrResume } from "./drain.js";
 import { $, make, say, set, sync } from "./dom.js";
-import { STATES, age, counted, number } from "./words.js";
+import { STATES, age, counted, number, phaseTold } from "./words.js";
 
 export class BugDialog {
   constructor(page) {
@@ -29,8 +29,8 @@ export class BugDialog {
     const [, agents, state, phase, sinceMs] = found;
     const since = sinceMs ? `, for ${age(this.page.feed.now() - sinceMs)}` : "";
     const where = `on ${this.node} with ${counted(agents, "agent")}${since}`;
-    if (state === "RUNNING") return `Runs ${where}. Its phase is ${phase.toLowerCase()}.`;
-    return `Holds its place ${where}. It is ${state.toLowerCase()}, and does not run yet.`;
+    if (state === "RUNNING") return `Runs ${where}. Its phase: ${phaseTold(state, phase)}.`;
+    return `Has its place ${where}: ${phaseTold(state, phase)}.`;
   }
 }
 

@@ -3,7 +3,7 @@
 import { drainOrResume } from "./drain.js";
 import { BugDialog, NodeDialog } from "./details.js";
 import { $, make, say, set, sync } from "./dom.js";
-import { STATES, age, counted, number } from "./words.js";
+import { STATES, age, counted, number, phaseTold } from "./words.js";
 
 const LATE_MS = 3000;
 const KNOWN_PHASES = new Set(["TRIAGE", "REPRO", "ANALYZE", "PATCH", "VERIFY"]);
@@ -184,7 +184,7 @@ function cellsOf(node) {
 function updateCell(element, { bug, agents, state, phase, sinceMs }, columns) {
   const span = Math.min(agents, columns);
   const runs = state === "RUNNING";
-  const what = (runs ? phase : state).toLowerCase();
+  const what = phaseTold(state, phase);
   element.sinceMs = sinceMs;
   element.style.setProperty("--span", span);
   set(element, "data-phase", runs && !KNOWN_PHASES.has(phase) ? "OTHER" : runs ? phase : state);

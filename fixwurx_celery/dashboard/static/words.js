@@ -22,6 +22,12 @@ export const STATES = {
   ERROR: "error",
 };
 
+/** How far a bug is that a node holds. */
+export function phaseTold(state, phase) {
+  if (state === "RUNNING") return phase.toLowerCase();
+  return state === "ASSIGNED" ? "not started" : state.toLowerCase();
+}
+
 const grouped = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat("en-GB", {
