@@ -140,6 +140,7 @@ class ClusterApi(Api):
         live = self.application.live
         await live.refresh()
         self.set_header("Fixwurx-Now-Ms", str(live.now_ms))
+        self.set_header("Fixwurx-Due-Ms", str(live.due_ms))
         have = frozenset(self.get_query_argument("have", "").split(","))
         new = [name for name, part in live.parts().items() if part.version not in have]
         if not new:

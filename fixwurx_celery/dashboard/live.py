@@ -74,6 +74,12 @@ class LivePicture:
             return int(time.time() * 1000)
         return self._picture.now_ms + int((time.monotonic() - self._taken_s) * 1000)
 
+    @property
+    def due_ms(self) -> int:
+        """In how long a picture newer than this one can be had: who asks then, and not before, sees
+        each of them as soon as it can be seen."""
+        return int(max(0.0, self._began_s + REFRESH_S - time.monotonic()) * 1000)
+
     def parts(self) -> Mapping[str, Part]:
         """What there is to see, by name; among it what is the matter with the store."""
         last_ms = self._picture.now_ms if self._picture else None

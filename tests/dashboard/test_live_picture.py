@@ -107,6 +107,24 @@ def test_an_action_makes_the_next_picture_a_new_one(
     assert see(store, script, monkeypatch, refresh_s=60) == [0, 7]
 
 
+def test_viewers_are_told_when_there_will_be_a_new_picture(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(live: LivePicture) -> tuple[int, int, int]:
+        unseen = live.due_ms
+        await live.refresh()
+        at_once = live.due_ms
+        await asyncio.sleep(0.3)
+        await live.refresh()
+        return unseen, at_once, live.due_ms
+
+    unseen, at_once, later = see(store, script, monkeypatch, refresh_s=10)
+
+    assert unseen == 0
+    assert 9000 < at_once <= 10_000
+    assert at_once - 2000 < later <= at_once - 300
+
+
 def test_only_parts_that_changed_have_other_versions(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 // Asks for what has changed, about every second, while somebody looks.
 
-const EVERY_MS = 800;
+const LEAST_MS = 200;
+const MOST_MS = 1000;
+const SPREAD_MS = 50; // so that many pages do not all ask at once
 const GIVE_UP_MS = 6000;
 
 /**
@@ -18,6 +20,7 @@ export class Feed {
     this.lastMs = null;
     this.versions = {};
     this.clock = { storeMs: Date.now(), atMs: performance.now() };
+    this.dueMs = MOST_MS;
     this.timer = 0;
     this.asking = false;
   }
@@ -41,13 +44,15 @@ export class Feed {
     }
     if (this.asking) return;
     this.asking = true;
+    this.dueMs = MOST_MS;
     try {
       await this.askOnce();
     } catch (error) {
       this.tell("away", error.name === "TimeoutError" ? "no answer" : "it cannot be reached");
     } finally {
       this.asking = false;
-      this.timer = setTimeout(() => this.ask(), EVERY_MS);
+      const inMs = Math.min(MOST_MS, Math.max(LEAST_MS, this.dueMs)) + Math.random() * SPREAD_MS;
+      this.timer = setTimeout(() => this.ask(), inMs);
     }
   }
 
@@ -68,6 +73,7 @@ export class Feed {
         changed.push(name);
       }
     }
+    this.dueMs = Number(answer.headers.get("Fixwurx-Due-Ms"));
     this.clock = {
       storeMs: Number(answer.headers.get("Fixwurx-Now-Ms")), atMs: performance.now(),
     };
