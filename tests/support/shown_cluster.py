@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fixwurx_celery.domain.bugs import Assignment, Bug, terminal_state
+from fixwurx_celery.domain.words import counted
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.scaling_state import ScalingState
 from tests.support import cluster
@@ -97,19 +98,24 @@ class ShownCluster:
         )
 
     def decide(self, hours: float, most_nodes: int, provider: str = "local") -> None:
-        """A history of decisions, one in 30 s: demand comes in two waves, and nodes follow it."""
+        """A history of decisions, one in 30 s: demand comes in waves, and nodes follow it."""
         now_ms = self.store.snapshot(most_nodes=0).now_ms
         nodes, ticks = 2, int(hours * 120)
         for tick in range(ticks, 0, -1):
-            wave = 0.55 - 0.45 * math.cos((ticks - tick) / ticks * 4 * math.pi)
+            wave = 0.55 - 0.45 * math.cos((ticks - tick) / ticks * 3 * math.pi)
             demand = round(wave * most_nodes * 10 + self.rng.uniform(-2, 2))
             held = min(demand, nodes * 9)
             waiting = max(0, demand - held) // 3
             needed = min(most_nodes, max(1, math.ceil(demand / 9)))
-            action, reason, wanted = "hold", f"{held} of {nodes * 9} agents on {nodes} nodes", nodes
+            action, reason, wanted = (
+                "hold",
+                f"{held} of {nodes * 9} agents on {counted(nodes, 'node')} at work",
+                nodes,
+            )
             if needed > nodes and waiting:
                 action, wanted = "out", needed
-                reason += f" at work, {waiting} bugs of 3 agents wait: {needed - nodes} more"
+                more = counted(needed - nodes, "node")
+                reason += f", {counted(waiting, 'bug')} of 3 agents in line: {more} more"
             elif needed < nodes - 1:
                 action, wanted = "in", needed
                 reason = f"the last 60 s did with {needed} of {nodes} nodes; the emptiest go"
@@ -163,7 +169,7 @@ def of_everything(store: ClusterStore) -> ShownCluster:
     """A small cluster in which each thing that can be shown is there."""
     shown = ShownCluster(store)
     shown.add_nodes(6)
-    shown.decide(2, 6)
+    shown.decide(2, 5)
     shown.add_bugs(34)
     shown.end_bugs(12)
     shown.lose(6)

@@ -24,7 +24,7 @@ const page = {
 const parts = {
   nodes: new Nodes(page), lines: new Lines(page), scaling: new Scaling(page), ended: new Ended(page),
 };
-const FIRST_ROWS = 8;
+const FIRST_ROWS = { ended: 8, changes: 4 }; // as in the style sheet
 const LIVE = {
   connecting: "Connecting", live: "Live", hidden: "Paused", store: "Store away",
   away: "Flower away", login: "Logged out",
@@ -126,9 +126,9 @@ for (const button of document.querySelectorAll(".more-rows")) {
 /** A long table shows its first rows, and the others when asked. */
 function offerMore(button) {
   const body = $(button.dataset.of);
-  const rows = body.children.length;
-  set(button, "hidden", rows <= FIRST_ROWS);
-  say(button, body.hasAttribute("data-all") ? `Show the first ${FIRST_ROWS}` : `Show all ${rows}`);
+  const [rows, first] = [body.children.length, FIRST_ROWS[button.dataset.of]];
+  set(button, "hidden", rows <= first);
+  say(button, body.hasAttribute("data-all") ? `Show the first ${first}` : `Show all ${rows}`);
 }
 
 $("strategy").addEventListener("change", showStrategy);

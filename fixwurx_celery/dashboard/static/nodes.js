@@ -111,7 +111,10 @@ export class Nodes {
     set(card, "data-sick", isSick || node.unstarted > 0);
     say(places.state, STATES[node.state] ?? node.state.toLowerCase());
     say(places.labels, node.labels.join(", "));
-    say(places.free, `${number(node.free)} of ${number(node.agents)} free`);
+    const isStarting = node.state === "STARTING"; // of which nothing was measured yet
+    say(places.free, isStarting ? counted(node.agents, "agent") : `${number(node.free)} of ${number(node.agents)} free`);
+    set(places.health, "hidden", isStarting);
+    set(places.response, "hidden", isStarting);
     say(places.health, `health ${node.health.toFixed(2)}${isSick ? ", probed only" : ""}`);
     set(places.health, "class", isSick ? "late" : null);
     say(places.response, `response ${number(node.response_ms)} ms`);
@@ -119,7 +122,7 @@ export class Nodes {
     set(places.trouble, "hidden", !node.unstarted);
     say(places.button, isDraining ? "Resume" : "Drain");
     set(places.button, "aria-label", `${isDraining ? "Resume" : "Drain"} ${node.id}`);
-    set(places.button, "hidden", node.state === "STARTING" || !this.page.mayAct);
+    set(places.button, "hidden", isStarting || !this.page.mayAct);
     this.drawCells(places.cells, node);
   }
 
