@@ -13,6 +13,7 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support import cluster
 from tests.support.flower import OURS, Flower, flower, refused
+from tests.support.live_cluster import LiveCluster
 from tests.support.server import free_port, start_server
 from tests.support.waiting import wait_until
 
@@ -496,3 +497,36 @@ def wait_for(started: Flower, is_so: Any) -> dict[str, Any]:
         lambda: told if is_so(told := started.picture()) else None,
         within_s=15,
     )
+
+
+@pytest.mark.slow
+def test_a_dead_node_leaves_flowers_own_pages_too(redis_url: str, tmp_path: Path) -> None:
+    live = LiveCluster(tmp_path, redis_url=redis_url)
+    with live.node("node1@here") as kept, live.node("node2@here") as doomed, flower(
+        live.settings, tmp_path, "--purge_offline_workers=3", login="a:b"
+    ) as started:  # fmt: skip
+
+        def workers() -> dict[str, set[str]]:
+            metrics = re.findall(r'worker="([^"]+)"', started.ask("/metrics").text)
+            shown = started.ask("/workers?json=1").json["data"]
+            return {
+                "page": {one["hostname"] for one in shown},
+                "api": set(started.ask("/api/workers").json),
+                "metrics": set(metrics),
+            }
+
+        both = {kept.name, doomed.name}
+        wait_until(
+            "flower knows both", lambda: all(both == names for names in workers().values()),
+            within_s=60,
+        )  # fmt: skip
+        doomed.kill()
+        wait_until(
+            "flower has forgotten the dead one",
+            lambda: all({kept.name} == names for names in workers().values()),
+            within_s=60,
+        )
+        page = started.ask(f"/worker/{doomed.name}")
+    live.close()
+
+    assert page.status == 404

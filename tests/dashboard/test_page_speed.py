@@ -1,6 +1,8 @@
 """What the page costs with 100 nodes, 900 bugs on them and 10 000 in line."""
 
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.dashboard.conftest import LOGIN
 from tests.support.browser import chromium, page_of
-from tests.support.flower import Flower, flower
+from tests.support.flower import ROOT, Flower, environment, flower
 from tests.support.server import Server, start_server
 from tests.support.shown_cluster import ShownCluster
 
@@ -152,3 +154,18 @@ WATCH_FRAMES = """() => {
   requestAnimationFrame(frame);
 }"""
 """Notes every frame that came more than 50 ms after the one before."""
+
+
+@pytest.mark.slow
+def test_flower_does_not_grow_with_bugs_and_nodes_that_went(server: Server) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.support.flower_soak"], cwd=ROOT, capture_output=True,
+        env=environment(Settings(redis_url=server.url)), text=True, timeout=110, check=True,
+    ).stdout  # fmt: skip
+    sizes = [[int(word) for word in line.split()] for line in said.splitlines()]
+
+    print(f"MB, tasks and nodes after each 10 000 bugs: {sizes}")
+    assert len(sizes) == 5
+    assert {tasks for _, tasks, _ in sizes} == {10_000}
+    assert max(nodes for _, _, nodes in sizes) <= 2
+    assert sizes[-1][0] - sizes[1][0] <= 10
