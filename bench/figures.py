@@ -134,6 +134,7 @@ ORDER = (
     "heavy_tail",
     "failover",
     "engine_seam",
+    "executor",
     "scaling_tick",
     "scaling",
     "scaling_knobs",

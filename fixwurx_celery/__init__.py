@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncBugQueue",
     "BalancingStrategy",
     "Bug",
     "BugHandle",
@@ -19,6 +20,7 @@ __all__ = [
     "Connection",
     "LoadBalancer",
     "Outcome",
+    "ParallelExecutor",
     "ResourceManager",
     "ScalingCoordinator",
     "Settings",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 HOMES = {
+    "AsyncBugQueue": "integrations.async_bug_queue",
     "BalancingStrategy": "domain.nodes",
     "Bug": "domain.bugs",
     "BugHandle": "cluster",
@@ -37,6 +40,7 @@ HOMES = {
     "Connection": "cluster",
     "LoadBalancer": "cluster",
     "Outcome": "domain.bugs",
+    "ParallelExecutor": "integrations.parallel_executor",
     "ResourceManager": "cluster",
     "ScalingCoordinator": "cluster",
     "Settings": "settings",
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
     )
     from fixwurx_celery.domain.bugs import Bug, BugState, Outcome
     from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+    from fixwurx_celery.integrations.async_bug_queue import AsyncBugQueue
+    from fixwurx_celery.integrations.parallel_executor import ParallelExecutor
     from fixwurx_celery.settings import Settings
 
     app: Celery

@@ -11,12 +11,15 @@ from fixwurx_celery.domain.clocks import MAX_SECONDS, checked_limits
 __all__ = [
     "AGENTS_PER_BUG",
     "ANSWERS",
+    "MAX_PRIORITY",
     "TERMINAL",
     "TRANSITIONS",
     "Assignment",
     "Bug",
     "BugState",
     "Outcome",
+    "checked_labels",
+    "checked_priority",
     "class_name",
     "terminal_state",
 ]
@@ -101,6 +104,15 @@ def checked_labels(labels: frozenset[str], what: str) -> None:
             )
 
 
+def checked_priority(priority: Any, of: str = "") -> None:
+    """Raises ValueError for what is no whole number within ±1000."""
+    if type(priority) is not int or abs(priority) > MAX_PRIORITY:
+        raise ValueError(
+            f"priority {priority!r}{f' of {of}' if of else ''} must be a whole number within "
+            f"±{MAX_PRIORITY}"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
     """One piece of work, as it is submitted. Equal bugs have equal ids: an id is taken once.
@@ -128,10 +140,7 @@ class Bug:
             raise ValueError(
                 f"agents {self.agents!r} must be a whole number between 1 and {MAX_AGENTS}"
             )
-        if type(self.priority) is not int or abs(self.priority) > MAX_PRIORITY:
-            raise ValueError(
-                f"priority {self.priority!r} must be a whole number within ±{MAX_PRIORITY}"
-            )
+        checked_priority(self.priority)
         if not 0 < self.timeout_s <= MAX_SECONDS:
             raise ValueError(f"timeout {self.timeout_s} must lie above 0 s and within 7 days")
         if self.expected_s is not None and not 0 < self.expected_s <= MAX_SECONDS:

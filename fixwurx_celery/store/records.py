@@ -186,6 +186,14 @@ class Snapshot:
     finished: int
     launches: Mapping[str, Launch]
 
+    @classmethod
+    def of_nothing(cls, strategy: BalancingStrategy) -> "Snapshot":
+        """A cluster that is not there: no node, no bug."""
+        return cls(
+            now_ms=0, strategy=strategy, nodes=(), lines=(), stats={}, live_nodes=0, delayed=0,
+            finished=0, launches={},
+        )  # fmt: skip
+
     @property
     def waiting(self) -> int:
         """Bugs in line or backing off."""
@@ -254,7 +262,7 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
         runs=number("runs") or 0,
         phase=fields.get("phase", "WAIT"),
         cancelling="cancelling" in fields,
-        priority=spec.get("priority", 0),
+        priority=int(fields.get("priority", spec.get("priority", 0))),
         waiting_ms=number("waiting_ms"),
         assigned_ms=number("assigned_ms"),
         started_ms=number("started_ms"),
@@ -321,6 +329,9 @@ def _node(entry: Mapping[str, Any]) -> WorkerNode:
         last_used=int(entry["used"]),
         incarnation=entry["incarnation"],
         bugs={bug: int(agents) for bug, agents in (entry["held"] or {}).items()},
-        metrics=json.loads(entry.get("load") or "{}"),
+        metrics={
+            **json.loads(entry.get("load") or "{}"),
+            **json.loads(entry.get("told") or "{}"),
+        },
         unstarted=int(entry.get("deaf") or 0),
     )

@@ -43,6 +43,7 @@ CLASSES = st.sampled_from([(1, ""), (2, ""), (3, ""), (3, ""), (3, "gpu"), (9, "
 PROFILES = st.sampled_from([(2, ""), (3, ""), (9, ""), (4, "gpu"), (9, "gpu,arm")])
 PHASES = st.sampled_from(["TRIAGE", "REPRO", "ANALYZE", "VERIFY", "of my own"])
 PICK = st.integers(0, 63)
+PRIORITIES = st.sampled_from([-1000, -1, 0, 0, 1, 1000])
 NO_TICK = (0, -1_000_000, True)
 """Term, when it was claimed, and whether it has ended."""
 TERMINAL = st.sampled_from([BugState.DONE, BugState.DONE, BugState.ESCALATED, BugState.CANCELLED])
@@ -433,6 +434,11 @@ class Cluster(RuleBasedStateMachine):
     @call
     def cancel(self, bug_id: str) -> None:
         self._same(self.store.cancel, self.model.cancel, bug_id)
+
+    @action(3, "known", bug_id=BUGS, priority=PRIORITIES)
+    @call
+    def prioritise(self, bug_id: str, priority: int) -> None:
+        assert self.store.prioritise({bug_id: priority}) == self.model.prioritise(bug_id, priority)
 
     @action(3, "known", bug_id=BUGS)
     @call

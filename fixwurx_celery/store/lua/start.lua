@@ -27,9 +27,7 @@ redis.call('HSET', key, 'state', 'RUNNING', 'runner', runner, 'phase', 'TRIAGE',
 local run = redis.call('HINCRBY', key, 'runs', 1)
 redis.call('ZREM', OUTBOX, bug)
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
--- Response time of the node: assignment to start, an exponential average.
-local response_s = tonumber(redis.call('HGET', node_key(node), 'response_s'))
-response_s = response_s + 0.2 * (math.max(0, now_ms - tonumber(f[8])) / 1000 - response_s)
-redis.call('HSET', node_key(node), 'response_s', string.format('%.6f', response_s), 'deaf', 0)
+note_response(node, math.max(0, now_ms - tonumber(f[8])) / 1000)
+redis.call('HSET', node_key(node), 'deaf', 0)
 emit('bug_started', bug, node, epoch, run)
 return { 'STARTED', f[6], f[7] or '', run }

@@ -9,6 +9,7 @@ end
 -- A place in line: by priority, then by the submission it came with.
 local function rank_of(priority, batch) return int(batch - priority * BILLION * 4) end
 local function priority_of(rank) return -math.floor(tonumber(rank) / (BILLION * 4)) end
+local function batch_of(rank) return tonumber(rank) + priority_of(rank) * BILLION * 4 end
 local function next_batch() return redis.call('HINCRBY', STATS, 'batch', 1) end
 
 -- Within those: the longest expected first, then by arrival; 8 hex digits each.
