@@ -133,8 +133,13 @@ ORDER = (
     "end_to_end",
     "heavy_tail",
     "failover",
+<<<<<<< HEAD
     "executor",
     "engine_seam",
+=======
+    "engine_seam",
+    "executor",
+>>>>>>> engine-seam
     "scaling_tick",
     "scaling",
     "scaling_knobs",
