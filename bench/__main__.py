@@ -32,13 +32,8 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "end_to_end": end_to_end.measure,
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
-<<<<<<< HEAD
     "executor": executor.measure,
     "engine_seam": engine_seam.measure,
-=======
-    "engine_seam": engine_seam.measure,
-    "executor": executor.measure,
->>>>>>> engine-seam
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,

@@ -133,13 +133,8 @@ ORDER = (
     "end_to_end",
     "heavy_tail",
     "failover",
-<<<<<<< HEAD
     "executor",
     "engine_seam",
-=======
-    "engine_seam",
-    "executor",
->>>>>>> engine-seam
     "scaling_tick",
     "scaling",
     "scaling_knobs",
