@@ -133,9 +133,12 @@ ORDER = (
     "end_to_end",
     "heavy_tail",
     "failover",
+    "executor",
+    "engine_seam",
     "scaling_tick",
     "scaling",
     "scaling_knobs",
+    "monitoring",
 )
 
 

@@ -53,6 +53,9 @@ class Listing:
     def worker_id(self, name: str) -> str:
         return f"{name}@bench"
 
+    def is_gone(self, scope: str) -> bool:
+        return scope.endswith("gone")
+
     def list(self) -> Sequence[ProvidedNode]:
         return self._nodes
 

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncBugQueue",
     "BalancingStrategy",
     "Bug",
     "BugHandle",
     "BugState",
+    "ClusterEngineView",
     "ClusterResourceManager",
     "Connection",
     "LoadBalancer",
+    "MetricBus",
     "Outcome",
+    "ParallelExecutor",
     "ResourceManager",
     "ScalingCoordinator",
     "Settings",
@@ -30,14 +34,18 @@ __all__ = [
 ]
 
 HOMES = {
+    "AsyncBugQueue": "integrations.async_bug_queue",
     "BalancingStrategy": "domain.nodes",
     "Bug": "domain.bugs",
     "BugHandle": "cluster",
     "BugState": "domain.bugs",
+    "ClusterEngineView": "metrics",
     "ClusterResourceManager": "cluster",
     "Connection": "cluster",
     "LoadBalancer": "cluster",
+    "MetricBus": "metrics",
     "Outcome": "domain.bugs",
+    "ParallelExecutor": "integrations.parallel_executor",
     "ResourceManager": "cluster",
     "ScalingCoordinator": "cluster",
     "Settings": "settings",
@@ -58,6 +66,9 @@ if TYPE_CHECKING:
     )
     from fixwurx_celery.domain.bugs import Bug, BugState, Outcome
     from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
+    from fixwurx_celery.integrations.async_bug_queue import AsyncBugQueue
+    from fixwurx_celery.integrations.parallel_executor import ParallelExecutor
+    from fixwurx_celery.metrics import ClusterEngineView, MetricBus
     from fixwurx_celery.settings import Settings
 
     app: Celery
@@ -71,9 +82,7 @@ def __getattr__(name: str) -> Any:
         settings = Settings.from_environment()
         found: Any = node_app(settings)
         if "flower.command" in sys.modules:  # `celery -A fixwurx_celery flower`, perhaps
-            from fixwurx_celery.dashboard.installing import install
-
-            install(settings)
+            import_module(f"{__name__}.dashboard.installing").install(settings)
     elif name in HOMES:
         found = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     else:

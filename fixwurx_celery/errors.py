@@ -11,6 +11,7 @@ __all__ = [
     "NodeUnknown",
     "NotBuilt",
     "ProviderError",
+    "ReadOnly",
     "StoreRefuses",
     "StoreUnavailable",
     "Unsatisfiable",
@@ -24,7 +25,7 @@ class FixwurxError(Exception):
     exit_status: ClassVar[int] = 1
 
 
-class ConfigurationError(FixwurxError):
+class ConfigurationError(FixwurxError, ValueError):
     """A setting is wrong. All problems are in `problems`, one line each."""
 
     exit_status = 2
@@ -114,6 +115,11 @@ class NodeUnknown(FixwurxError):
 
 class WaitTimeout(FixwurxError, TimeoutError):
     """The bug had not ended when the caller's patience had."""
+
+
+class ReadOnly(FixwurxError, AttributeError, TypeError):
+    """What was to be changed is a picture of the cluster: it changes only where the cluster does.
+    Also an AttributeError and a TypeError, as frozen objects and read-only mappings raise."""
 
 
 class ProviderError(FixwurxError):

@@ -126,3 +126,9 @@ def live_store(settings: Settings) -> Iterator[ClusterStore]:
     made = ClusterStore.from_settings(settings)
     yield made
     made.close()
+
+
+@pytest.fixture
+def say() -> Callable[[str], object]:
+    """Who is told what a test sees that is a script too: shown by pytest when the test fails."""
+    return print

@@ -23,8 +23,8 @@ Options of Flower's that are often wanted; FLOWER_<NAME> sets each too:
   --auth=REGEXP --auth_provider=flower.views.auth.GithubLoginHandler   log in with OAuth
   --url_prefix=flower            behind a proxy that serves it below /flower
   --read_only=True               nobody can change anything
-  --probe_token=TOKEN            /metrics and /healthcheck answer to `Authorization: Bearer TOKEN`
-All of them: https://flower.readthedocs.io/en/latest/config.html
+With a login, /metrics and /healthcheck answer to FIXWURX_METRICS_TOKEN as a bearer token too.
+All options: https://flower.readthedocs.io/en/latest/config.html
 
 """
     + examples("flower", "flower --basic_auth=me:secret --address=0.0.0.0"),

@@ -17,6 +17,7 @@ from fixwurx_celery.cli.results import NO_VERDICT, Results
 from fixwurx_celery.cli.sources import Packed
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.connection import refusal
+from fixwurx_celery.cluster.ends import ENDS
 from fixwurx_celery.domain.bugs import TERMINAL, BugState, Outcome
 from fixwurx_celery.errors import BugUnknown, LineFull, StoreUnavailable
 from fixwurx_celery.store import BugRecord
@@ -24,7 +25,6 @@ from fixwurx_celery.store.cluster_store import Event
 
 __all__ = ["Following"]
 
-ENDS: Final = frozenset({"bug_finished", "bug_cancelled", "bug_escalated", "bug_released"})
 LOOK_AGAIN_S: Final = 5.0
 """However quiet the event log is, the records themselves are looked at this often."""
 LISTEN_EVERY_S: Final = 1.0

@@ -5,27 +5,28 @@ Two ways to use it. `enqueue` hands a bug over: it runs on a node as soon as the
 what it reserves is freed when the caller's process dies.
 """
 
-import logging
-import os
-import socket
-import threading
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from fixwurx_celery.cluster.connection import Connection, refusal
 from fixwurx_celery.cluster.handle import BugHandle
 from fixwurx_celery.cluster.load_balancer import LoadBalancer
+from fixwurx_celery.cluster.reservations import Reservations
 from fixwurx_celery.cluster.resource_manager import ResourceManager
 from fixwurx_celery.cluster.scaling_coordinator import ScalingCoordinator
-from fixwurx_celery.domain.bugs import AGENTS_PER_BUG, TERMINAL, Bug, class_name
-from fixwurx_celery.errors import BugUnknown, FixwurxError, StoreUnavailable
+from fixwurx_celery.domain.bugs import (
+    AGENTS_PER_BUG,
+    TERMINAL,
+    Bug,
+    BugState,
+    checked_priority,
+    class_name,
+)
+from fixwurx_celery.errors import BugUnknown, FixwurxError
 from fixwurx_celery.store import Snapshot
 
 __all__ = ["ClusterResourceManager"]
-
-log = logging.getLogger(__name__)
 
 
 class ClusterResourceManager:
@@ -47,11 +48,7 @@ class ClusterResourceManager:
         self.base_resource_manager = base_resource_manager
         self.scaling_coordinator, self.load_balancer = scaling_coordinator, load_balancer
         self.sync_interval_sec = sync_interval_sec
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._lock = threading.Lock()
-        self._reserved: set[str] = set()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._reservations = Reservations(self.connection)
 
     # -- handing bugs over -----------------------------------------------------------------
 
@@ -80,12 +77,24 @@ class ClusterResourceManager:
         """A handle on a bug submitted earlier, by anyone."""
         return BugHandle(self.connection, bug_id)
 
+    def get_backlog(self) -> dict[str, Any]:
+        """How hard the cluster is pressed: `waiting` bugs, `max_waiting` (above it bugs are refused
+        with LineFull), and `oldest_wait_sec`, for how long the one has waited that is next in its
+        line; the longest of all lines, 0 where none waits."""
+        snapshot = self.connection.snapshot()
+        since = [int(line["head_since_ms"]) for line in snapshot.lines]
+        return {
+            "waiting": snapshot.waiting,
+            "max_waiting": self.connection.settings.max_waiting,
+            "oldest_wait_sec": max(0, snapshot.now_ms - min(since)) / 1000 if since else 0.0,
+        }
+
     # -- FixWurx's ResourceManager ---------------------------------------------------------
 
     @property
     def cluster_state(self) -> Snapshot:
         """The cluster at this instant; has `total_agents` and `free_agents`."""
-        return self.connection.store.snapshot()
+        return self.connection.snapshot()
 
     @property
     def total_agents(self) -> int:
@@ -112,33 +121,33 @@ class ClusterResourceManager:
         """Reserves three agents on one node for a bug that the caller runs; False when none has
         them. Harmless to repeat. The reservation is this process's: `start_sync` keeps it."""
         bug_class = class_name(self.AGENTS_PER_BUG, frozenset())
-        status, _ = self.connection.store.reserve(bug_id, bug_class, self._holder)
-        if status != "RESERVED":
-            return False
-        with self._lock:
-            self._reserved.add(bug_id)
-        return True
+        return self._reservations.reserve(bug_id, bug_class) is not None
 
     def free_agents(self, bug_id: str) -> bool:
         """Frees what the bug holds or waits for; False when it held nothing. Harmless to repeat."""
-        with self._lock:
-            self._reserved.discard(bug_id)
-        status, assignments = self.connection.store.release(bug_id)
-        self.connection.ring(assignments)
-        return status == "RELEASED"
+        return self._reservations.release(bug_id)
 
     def has(self, bug_id: str) -> bool:
         """Whether the bug holds agents on some node."""
         return self.get_worker_for_bug(bug_id) is not None
 
     def update_total_agents(self, total_agents: int) -> None:
-        """Changes how many agents the nodes that are launched from now on have."""
+        """Changes how many agents a node has to begin with, from the coordinator's next `start` on;
+        those of nodes that run are fixed."""
         if self.base_resource_manager is None:
             raise FixwurxError(
                 "cannot change the agents of running nodes; give a base_resource_manager, whose "
-                "total is that of the nodes launched next"
+                "total is that of the nodes to come"
             )
         self.base_resource_manager.update_total_agents(total_agents)
+
+    def prioritise(self, priorities: Mapping[str, int]) -> dict[str, BugState]:
+        """Gives the bugs these priorities, the higher the sooner; the states of those that have not
+        ended. One that waits changes its place in line at once, one that runs would have it if it
+        came to wait again. Raises ValueError beyond ±1000, before anything is changed."""
+        for bug_id, priority in priorities.items():
+            checked_priority(priority, bug_id)
+        return self.connection.store.prioritise(priorities)
 
     def get_allocation_status(self) -> dict[str, Any]:
         """`total_agents`, `free_agents`, `active_bugs` (ids that hold agents)."""
@@ -151,6 +160,8 @@ class ClusterResourceManager:
 
     def get_worker_for_bug(self, bug_id: str) -> str | None:
         """The node whose agents the bug holds, or None."""
+        if not self.connection.is_there:
+            return None
         try:
             record = self.connection.store.bug(bug_id)
         except BugUnknown:
@@ -168,33 +179,10 @@ class ClusterResourceManager:
 
     def start_sync(self) -> None:
         """Keeps this process's reservations alive until `stop_sync`, or its death."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._sync, name="fixwurx-sync", daemon=True)
-            self._thread.start()
+        self._reservations.start(self.sync_interval_sec)
 
     def stop_sync(self) -> None:
         """Ends the keeping, and frees what this process has reserved."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._stopping.set()
-            thread.join(timeout=10)
-        with self._lock:
-            reserved, self._reserved = sorted(self._reserved), set()
-        for bug_id in reserved:
-            self.free_agents(bug_id)
+        self._reservations.stop()
 
-    def _sync(self) -> None:
-        every_s = min(self.sync_interval_sec, self.connection.settings.lease_sec / 3)
-        while not self._stopping.wait(every_s):
-            with self._lock:
-                reserved: Sequence[str] = sorted(self._reserved)
-            try:
-                lost = self.connection.store.renew(reserved, self._holder) if reserved else []
-            except StoreUnavailable as error:
-                log.warning("reservations could not be renewed: %s", error)
-                continue
-            if lost:
-                log.warning("reservations lost, their node has gone: %s", ", ".join(lost))
-                with self._lock:
-                    self._reserved.difference_update(lost)
+    start, stop = start_sync, stop_sync

@@ -5,15 +5,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from fixwurx_celery.cluster.connection import Connection
-from fixwurx_celery.domain.bugs import TERMINAL, BugState
+from fixwurx_celery.cluster.ends import EndWatch
+from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.errors import BugUnknown, WaitTimeout
 from fixwurx_celery.store import BugRecord
 
 __all__ = ["BugHandle", "as_completed"]
 
-ENDS: Final = frozenset({"bug_finished", "bug_cancelled", "bug_escalated", "bug_released"})
-LOOK_AGAIN_S: Final = 5.0
-"""However quiet the event log is, the records themselves are looked at this often."""
+LOOK_S: Final = 1.0
 
 
 class BugHandle:
@@ -50,6 +49,13 @@ class BugHandle:
         self._connection.ring(assignments)
         return answer
 
+    def retry(self) -> str:
+        """Runs the bug again, if it has ended: PENDING; or the live state that it has. Raises
+        BugUnknown."""
+        answer, assignments = self._connection.store.retry(self.bug_id)
+        self._connection.ring(assignments)
+        return answer
+
 
 def as_completed(
     connection: Connection, bug_ids: Iterable[str], *, timeout: float | None = None
@@ -57,29 +63,15 @@ def as_completed(
     """The records of the bugs as they end, each once; stops when all have, or time is over.
 
     Raises BugUnknown for one that the store does not know (any more).
-
-    Follows the event log, so that waiting for ten thousand costs no more calls than for one.
     """
-    store, open_ids = connection.store, dict.fromkeys(bug_ids)
+    watch = EndWatch(connection.store)
+    watch.watch(bug_ids)
     deadline = None if timeout is None else time.monotonic() + timeout
-    after = store.last_event_id()
-    look_at, looked = list(open_ids), time.monotonic()
-    while open_ids:
-        records = store.bugs(look_at)
-        for record in records:
-            if record.state in TERMINAL and record.id in open_ids:
-                del open_ids[record.id]
-                yield record
-        known = {record.id for record in records}
-        for bug_id in look_at:
-            if bug_id in open_ids and bug_id not in known:
-                raise BugUnknown(bug_id)
-        now = time.monotonic()
-        left = LOOK_AGAIN_S if deadline is None else deadline - now
-        if left <= 0 or not open_ids:
-            return
-        events = store.events(after, wait_ms=max(1, int(min(left, 1.0) * 1000)))
-        after = events[-1].id if events else after
-        look_at = [event.bug for event in events if event.action in ENDS and event.bug in open_ids]
-        if not look_at and now - looked > LOOK_AGAIN_S:
-            look_at, looked = list(open_ids), now
+    left = LOOK_S
+    while len(watch) and left > 0:
+        news = watch.look(left)
+        yield from news.ended
+        for bug_id in news.unknown:
+            raise BugUnknown(bug_id)
+        if deadline is not None:
+            left = deadline - time.monotonic()

@@ -8,7 +8,7 @@ compares them anew, so it does not matter where an earlier one died.
                     ▼                                           ▼
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -66,26 +66,31 @@ def reconcile(
     provided: Mapping[str, ProvidedNode],
     *,
     scope: str,
+    is_gone: Callable[[str], bool],
     boot_timeout_s: float,
     kill_after_s: float,
 ) -> list[Step]:
     """The steps, by node. `provided` is by node name. Launches of another scope, say another host,
-    are not this controller's to judge."""
+    are not this controller's to judge, unless that scope is known to be gone."""
     serving = {node.worker_id: node for node in (*seen.nodes, *seen.candidates)}
     steps: list[Step] = []
     for node, launch in seen.launches.items():
-        if launch.scope != scope:
-            continue
         found = provided.get(node)
         age_s = (seen.now_ms - launch.since_ms) / 1000
-        for kind, reason in _judge(
-            launch,
-            found,
-            serving.get(node),
-            age_s=age_s,
-            boot_timeout_s=boot_timeout_s,
-            kill_after_s=kill_after_s,
-        ):
+        if launch.scope == scope:
+            judged = _judge(
+                launch,
+                found,
+                serving.get(node),
+                age_s=age_s,
+                boot_timeout_s=boot_timeout_s,
+                kill_after_s=kill_after_s,
+            )
+        elif node not in serving and is_gone(launch.scope):
+            judged = iter([(StepKind.FORGET, "who launched it has ended, and it with that")])
+        else:
+            continue
+        for kind, reason in judged:
             spec = NodeSpec.of_profile(launch.profile)
             steps.append(
                 Step(kind=kind, node=node, name=launch.name, spec=spec, reason=reason, age_s=age_s)

@@ -15,6 +15,7 @@ from fixwurx_celery.dashboard.handlers import ASSETS, ROUTES
 from fixwurx_celery.dashboard.live import LivePicture
 from fixwurx_celery.dashboard.reader import Reader
 from fixwurx_celery.dashboard.tab import TabLoader
+from fixwurx_celery.metrics import register
 from fixwurx_celery.settings import Settings
 
 __all__ = ["ClusterFlower"]
@@ -37,6 +38,7 @@ class ClusterFlower(Flower):  # type: ignore[misc]
         super().__init__(
             options=options, template_loader=TabLoader(given["template_path"]), **given
         )
+        register(settings=settings)  # the cluster's metrics, beside Flower's own
         self.connection = Connection(settings, is_patient=False)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cluster")
         self.live = LivePicture(Reader(self.connection.store).read, self._threads)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import flower.command
-from tornado.options import define, options
+from tornado.options import options
 
 from fixwurx_celery.settings import Settings
 
@@ -13,13 +13,6 @@ PURGE_OFFLINE_S: Final = 60
 """Flower by itself shows a node that went for as long as it runs."""
 MAX_TASKS: Final = 10_000
 """A tenth of what Flower keeps by itself. What became of bugs is in the store."""
-
-define(
-    "probe_token",
-    default="",
-    type=str,
-    help="a token with which /metrics and /healthcheck answer without a login",
-)
 
 
 def install(settings: Settings) -> None:

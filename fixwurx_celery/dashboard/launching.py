@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 import click
 from celery.bin.celery import celery
-from tornado.options import options as known
-
-import fixwurx_celery.dashboard.installing  # noqa: F401 - defines the options that are ours
+from flower.options import options as known
 
 __all__ = ["serve"]
 

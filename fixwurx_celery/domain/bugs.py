@@ -11,14 +11,18 @@ from fixwurx_celery.domain.clocks import MAX_SECONDS, checked_limits
 __all__ = [
     "AGENTS_PER_BUG",
     "ANSWERS",
+    "MAX_PRIORITY",
     "TERMINAL",
     "TRANSITIONS",
     "Assignment",
     "Bug",
     "BugState",
     "Outcome",
+    "checked_labels",
+    "checked_priority",
     "class_name",
     "terminal_state",
+    "verdict",
 ]
 
 AGENTS_PER_BUG: Final = 3
@@ -71,7 +75,15 @@ class Outcome(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+OTHER: Final = "OTHER"
+
 ANSWERS: Final = frozenset({Outcome.FIXED, Outcome.NOT_REPRODUCED, Outcome.NOT_FIXED})
+
+
+def verdict(outcome: Any) -> str:
+    """The outcome in one word, of few: OTHER for an answer that an engine of the user's made up."""
+    word = outcome.get("outcome") if isinstance(outcome, Mapping) else None
+    return str(word) if word in [*Outcome] else OTHER
 
 
 def terminal_state(outcome: Any) -> BugState:
@@ -79,12 +91,13 @@ def terminal_state(outcome: Any) -> BugState:
 
     An engine of the user's may answer any JSON; without a known `outcome` in it, it is an answer.
     """
-    verdict = outcome.get("outcome") if isinstance(outcome, Mapping) else None
-    if verdict == Outcome.CANCELLED:
-        return BugState.CANCELLED
-    if verdict in (Outcome.TIMED_OUT, Outcome.ERROR):
-        return BugState.ESCALATED
-    return BugState.DONE
+    match verdict(outcome):
+        case Outcome.CANCELLED:
+            return BugState.CANCELLED
+        case Outcome.TIMED_OUT | Outcome.ERROR:
+            return BugState.ESCALATED
+        case _:
+            return BugState.DONE
 
 
 def class_name(agents: int, requires: frozenset[str]) -> str:
@@ -99,6 +112,15 @@ def checked_labels(labels: frozenset[str], what: str) -> None:
             raise ValueError(
                 f"{what} {label!r} must be letters, digits, '.', '_' or '-', at most 63 long"
             )
+
+
+def checked_priority(priority: Any, of: str = "") -> None:
+    """Raises ValueError for what is no whole number within ±1000."""
+    if type(priority) is not int or abs(priority) > MAX_PRIORITY:
+        raise ValueError(
+            f"priority {priority!r}{f' of {of}' if of else ''} must be a whole number within "
+            f"±{MAX_PRIORITY}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +150,7 @@ class Bug:
             raise ValueError(
                 f"agents {self.agents!r} must be a whole number between 1 and {MAX_AGENTS}"
             )
-        if type(self.priority) is not int or abs(self.priority) > MAX_PRIORITY:
-            raise ValueError(
-                f"priority {self.priority!r} must be a whole number within ±{MAX_PRIORITY}"
-            )
+        checked_priority(self.priority)
         if not 0 < self.timeout_s <= MAX_SECONDS:
             raise ValueError(f"timeout {self.timeout_s} must lie above 0 s and within 7 days")
         if self.expected_s is not None and not 0 < self.expected_s <= MAX_SECONDS:

@@ -1,16 +1,33 @@
 """Nodes as FixWurx knows them (there: workers): what each has, holds and is worth."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any, Final, NoReturn, assert_never
 
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels, class_name
+from fixwurx_celery.errors import ReadOnly
 
-__all__ = ["BalancingStrategy", "LaunchStage", "NodeSpec", "WorkerNode", "WorkerState"]
+__all__ = [
+    "BalancingStrategy",
+    "LaunchStage",
+    "LiveNodes",
+    "NodeSpec",
+    "WorkerNode",
+    "WorkerState",
+]
 
 
-class WorkerState(StrEnum):
+class AnyCase(StrEnum):
+    """Words that are found in any case: FixWurx writes the values of its own in lower case."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "AnyCase | None":
+        word = value.upper() if isinstance(value, str) else value
+        return next((one for one in cls if one.value == word), None)
+
+
+class WorkerState(AnyCase):
     """READY has room for work, BUSY has none, STOPPING drains; the rest take nothing."""
 
     STARTING = "STARTING"
@@ -31,7 +48,7 @@ class LaunchStage(StrEnum):
     STOPPING = "STOPPING"
 
 
-class BalancingStrategy(StrEnum):
+class BalancingStrategy(AnyCase):
     """How the node for a bug is chosen among those with room."""
 
     ROUND_ROBIN = "ROUND_ROBIN"
@@ -156,3 +173,63 @@ class WorkerNode:
             "metrics": dict(self.metrics),
             "unstarted": self.unstarted,
         }
+
+
+INSTEAD: Final = {
+    "state": "drain() or resume() it, or deregister_worker(worker_id)",
+    "metrics": "update_local_metrics(metrics)",
+    "health": "register_task_latency(worker_id, latency_ms) of the LoadBalancer",
+    "response_time_ms": "register_task_latency(worker_id, latency_ms) of the LoadBalancer",
+    "free_agents": "allocate(bug_id) or free_agents(bug_id) of the ClusterResourceManager",
+    "bugs": "allocate(bug_id) or free_agents(bug_id) of the ClusterResourceManager",
+    "total_agents": "update_total_agents(n) of the ClusterResourceManager, for nodes to come",
+}
+"""What changes a node's field, by its name."""
+
+
+def _refuse(node: WorkerNode, name: str, *_: object) -> NoReturn:
+    instead = f"; call {INSTEAD[name]}" if name in INSTEAD else ""
+    raise ReadOnly(
+        f"cannot set {name} of {node.worker_id}: a WorkerNode is the node as the store knew it "
+        f"when it was asked{instead}"
+    )
+
+
+# After the decorator, whose own would say less.
+WorkerNode.__setattr__ = WorkerNode.__delattr__ = _refuse  # type: ignore[assignment, method-assign]
+
+
+class LiveNodes(Mapping[str, WorkerNode]):
+    """The nodes in service by `worker_id`. What would change a dict raises ReadOnly, and says which
+    method does what was meant."""
+
+    def __init__(self, nodes: Mapping[str, WorkerNode]) -> None:
+        self._nodes = dict(nodes)
+
+    def __getitem__(self, worker_id: str) -> WorkerNode:
+        return self._nodes[worker_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __repr__(self) -> str:
+        return f"LiveNodes({', '.join(self._nodes)})"
+
+    def _cannot_add(self, *_: object, **__: object) -> NoReturn:
+        raise ReadOnly(
+            "cannot put a node into `workers`: nodes register themselves; start one (`celery -A "
+            "fixwurx_celery worker`), or call register_worker(...) for one that sends heartbeats"
+        )
+
+    def _cannot_remove(self, *_: object, **__: object) -> NoReturn:
+        raise ReadOnly(
+            "cannot take a node out of `workers`, which only shows what is there; call "
+            "drain(worker_id) to let it end what it runs, or deregister_worker(worker_id) to take "
+            "it out of service at once"
+        )
+
+    __setitem__ = setdefault = update = _cannot_add
+    __delitem__ = pop = popitem = clear = _cannot_remove

@@ -1,4 +1,4 @@
-"""The embedded cluster, as the command that brings it along holds it.
+"""The embedded cluster, as the command or program that brings it along holds it.
 
 All processes belong to a guardian, which ends them when this process ends, in whatever way.
 """
@@ -31,9 +31,6 @@ CONTROLLER_AFTER_S: Final = 2.0
 """The controller has nothing to do in the first seconds, and the nodes want the processor."""
 DRAIN_S: Final = 1.0
 """Nodes end with their command: what still runs then goes back in line, for the next time."""
-SCALING_INTERVAL_S: Final = 1.0
-SCALE_DOWN_WINDOW_S: Final = 20.0
-"""A node costs a second to start here, and is wanted for a run of minutes."""
 STOP_DEADLINE_S: Final = 20.0
 STORE_DEADLINE_S: Final = 65.0
 
@@ -48,7 +45,8 @@ class Trouble:
 
 
 class EmbeddedCluster:
-    """A private store, a controller with beat, and nodes. Start, use `settings`, stop."""
+    """A controller with beat, nodes, and a private store unless the settings name one. Start, use
+    `settings`, stop."""
 
     def __init__(
         self,
@@ -56,13 +54,16 @@ class EmbeddedCluster:
         nodes: Sequence[NodeSpec],
         state: StateFolder,
         growth: Growth | None = None,
+        *,
+        is_kept: bool = True,
     ) -> None:
         """Starts nothing yet. `nodes` are there as long as the cluster is; with `growth`, without
-        which there must be some, the controller adds others and takes those away again.
+        which there must be some, the controller adds others and takes those away again. The state
+        goes with the cluster unless it `is_kept`.
 
         Raises NotBuilt, and ConfigurationError for a broker without a store.
         """
-        if settings.broker_url:
+        if settings.broker_url and not settings.redis_url:
             raise ConfigurationError(
                 [
                     "FIXWURX_BROKER_URL is set and FIXWURX_REDIS_URL is not: an embedded cluster "
@@ -70,10 +71,11 @@ class EmbeddedCluster:
                 ]
             )
         self.nodes, self.state, self.growth = list(nodes), state, growth
+        self.is_kept = is_kept
         self._given = settings
         self._settings: Settings | None = None
         self._password = secrets.token_urlsafe(24)
-        self._server = server_binary()
+        self._server = "" if settings.redis_url else server_binary()
         self._guardian: subprocess.Popen[bytes] | None = None
         self._is_scaling = False
         self._failed: set[str] = set()
@@ -134,6 +136,8 @@ class EmbeddedCluster:
             "delay_s": None if self.growth else CONTROLLER_AFTER_S,
         }  # fmt: skip
         return {
+            "owner": os.getpid(),
+            "own_state": "" if self.is_kept else str(self.state.path),
             "scales": self.growth is not None,
             "server": self._server,
             "password": self._password,
@@ -150,16 +154,19 @@ class EmbeddedCluster:
             scaling = {
                 "provider": "local",
                 "node_specs": self.growth.specs,
-                "min_workers": len(self.nodes),
+                "min_workers": max(self.growth.least, len(self.nodes)),
                 "max_workers": self.growth.most,
-                "scaling_interval_sec": SCALING_INTERVAL_S,
-                "scale_down_window_sec": SCALE_DOWN_WINDOW_S,
+                "scaling_interval_sec": self.growth.interval_s,
+                "scale_down_window_sec": self.growth.window_s,
             }
+        artifacts = self._given.artifacts
+        if not self._given.redis_url:  # nodes elsewhere would not see a folder of this host
+            artifacts = artifacts or f"file://{self.state.folder('artifacts')}"
         return replace(
             self._given,
             **scaling,
             total_agents=max(node.agents for node in self.nodes or scaling["node_specs"]),
-            artifacts=self._given.artifacts or f"file://{self.state.folder('artifacts')}",
+            artifacts=artifacts,
             drain_timeout_sec=DRAIN_S,
         )
 
@@ -239,9 +246,10 @@ class EmbeddedCluster:
             if event["event"] == "failed" and event["name"].startswith("node"):
                 self._failed.add(event["name"])
             if event["event"] == "store_answers":
+                own_url = f"redis://:{self._password}@127.0.0.1:{event['port']}/0"
                 self._settings = replace(
                     self._own(),
-                    redis_url=f"redis://:{self._password}@127.0.0.1:{event['port']}/0",
+                    redis_url=self._given.redis_url or own_url,
                     work_dir=event["folder"],
                     provider_options=event["provider_options"],
                 )

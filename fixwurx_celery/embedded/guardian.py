@@ -1,14 +1,18 @@
-"""Owns every process of an embedded cluster, and ends them all when its command ends.
+"""Owns every process of an embedded cluster, and ends them all when its owner ends.
 
-Run as a process of its own, in a session of its own, with the command at the other end of its
-standard input: first a line of JSON that says what to start, then nothing but "scale", which may
-come once, until the command ends, in whatever way; the end of that pipe is the order to clear up.
+Run as a process of its own, in a session of its own, with its owner, a command or a program, at the
+other end of its standard input: first a line of JSON that says what to start, then nothing but
+"scale", which may come once, until the owner ends, in whatever way; the end of that pipe is the
+order to clear up, and so is the owner's death, should a child of its own still hold the pipe.
 It is a subreaper, so whatever its children leave behind becomes its own child and is ended too.
 
-    store starts ──answers──▶ nodes, controller ──one dies──▶ restarted, with a growing pause
-                                                              ──five times in a row──▶ failed
-                 ──"scale"──▶ supervisor of further nodes, controller
-    end of stdin | "now" | SIGTERM ──▶ nodes end ──▶ all else is killed ──▶ store ends
+    store starts ──answers──▶ nodes, supervisor of further ones, controller
+                                       └──one dies──▶ restarted, with a growing pause
+                                                      ──five times in a row──▶ failed
+                 ──"scale"──▶ the controller, where it scales
+    end of stdin | "now" | SIGTERM | owner dies ──▶ nodes end ──▶ all else is killed ──▶ store ends
+
+Where the cluster has a store of its own elsewhere, none is started.
 """
 
 import contextlib
@@ -59,11 +63,15 @@ SUPERVISOR: Final = "supervisor"
 class Guardian:
     """The state of the process."""
 
-    store: Child
+    store: Child | None
     workers: list[Child]
     late: list[Child]
     """Those of `workers` that start when the nodes serve: before, scaling would have nodes started
     in the place of those that boot."""
+    owner_fd: int
+    """Readable when the owner has died."""
+    own_state: Path | None
+    """A folder of the owner's that goes when all has ended."""
     port: int
     password: str
     folder: Path
@@ -79,21 +87,26 @@ class Guardian:
 
     def run(self) -> float:
         """Keeps everything running until told to stop; the grace time that the stop allows."""
-        self._start_store()
+        if self.store is None:
+            self._store_answers({})
+        else:
+            self._start_store(self.store)
         with selectors.DefaultSelector() as selector:
-            selector.register(0, selectors.EVENT_READ)
-            selector.register(self.wakeup.fd, selectors.EVENT_READ)
+            for descriptor in (0, self.owner_fd, self.wakeup.fd):
+                selector.register(descriptor, selectors.EVENT_READ)
             while not self.wakeup.is_told_to_end:
                 ready = [key.fd for key, _ in selector.select(self._pause())]
                 if self.wakeup.fd in ready:
                     self.wakeup.clear()
+                if self.owner_fd in ready:
+                    return NODES_GRACE_S
                 if 0 in ready and (grace_s := self._hear(os.read(0, 64))) is not None:
                     return grace_s
                 for child, status in buried(self._all()):
                     self._after_death(child, status)
                 self._start_due()
-                if self.store.process and not self.store_answers:
-                    self._ask_store()
+                if self.store and self.store.process and not self.store_answers:
+                    self._ask_store(self.store)
                 self._bound_logs()
         return NODES_GRACE_S
 
@@ -114,39 +127,43 @@ class Guardian:
         return max(0.0, min([*due, time.monotonic() + 5.0]) - time.monotonic())
 
     def _all(self) -> list[Child]:
-        return [self.store, *self.workers]
+        return [self.store, *self.workers] if self.store else self.workers
 
-    def _start_store(self) -> None:
-        self.store.text = server_configuration(
+    def _start_store(self, store: Child) -> None:
+        store.text = server_configuration(
             port=self.port, password=self.password, folder=self.store_folder
         )
-        self.store.start()
+        store.start()
 
-    def _ask_store(self) -> None:
+    def _ask_store(self, store: Child) -> None:
         if answers(self.port, self.password):
-            self.store_answers = True
-            tell(
-                "store_answers",
-                port=self.port,
-                folder=str(self.folder),
-                provider_options=self.provider_options,
-            )
-            now = time.monotonic()
-            for worker in self.workers:
-                if worker.name == SUPERVISOR:
-                    continue  # its nodes' settings come with the order for each
+            url = f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+            self._store_answers({"FIXWURX_REDIS_URL": url})
+        elif time.monotonic() > self.deadline:
+            self._fail(store, f"it did not answer within {STORE_DEADLINE_S:g} s")
+            self.deadline = float("inf")
+
+    def _store_answers(self, address: Mapping[str, str]) -> None:
+        """Has the rest started. A private store is at this address."""
+        self.store_answers = True
+        tell(
+            "store_answers",
+            port=self.port if address else 0,
+            folder=str(self.folder),
+            provider_options=self.provider_options,
+        )
+        now = time.monotonic()
+        for worker in self.workers:
+            if worker.name != SUPERVISOR:  # its nodes' settings come with the order for each
                 worker.environment |= {
-                    "FIXWURX_REDIS_URL": f"redis://:{self.password}@127.0.0.1:{self.port}/0",
+                    **address,
                     "FIXWURX_WORK_DIR": str(self.folder),
                     "FIXWURX_PROVIDER_OPTIONS": self.provider_options,
                     # What a killed process leaves in its temporary folder goes with ours.
                     "TMPDIR": str(self.folder / TEMPORARY),
                 }
-                if not worker.has_run and worker not in self.late:
-                    worker.start_at = now + worker.delay_s
-        elif time.monotonic() > self.deadline:
-            self._fail(self.store, f"it did not answer within {STORE_DEADLINE_S:g} s")
-            self.deadline = float("inf")
+            if not worker.has_run and worker not in self.late:
+                worker.start_at = now + worker.delay_s
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -161,7 +178,7 @@ class Guardian:
             # Somebody took the port between our choice and its start.
             self.store_tries += 1
             self.port = free_port()
-            self._start_store()
+            self._start_store(child)
             return
         quick = now - child.started_at < QUICK_DEATH_S
         child.quick_deaths = child.quick_deaths + 1 if quick else 1
@@ -193,18 +210,23 @@ class Guardian:
         for worker in self.workers:
             worker.start_at = None
             worker.send(signal.SIGTERM)
-        self.store.start_at = None
+        if self.store:
+            self.store.start_at = None
         self._wait(lambda: not any(worker.process for worker in self.workers), grace_s)
         for worker in self.workers:
             worker.send(signal.SIGKILL)
         # A killed node's warden knows best what to end, and removes the node's folder.
-        store_pid = self.store.process.pid if self.store.process else 0
+        store = self.store
+        store_pid = store.process.pid if store and store.process else 0
         self._wait(lambda: living_children() <= {store_pid}, WARDENS_GRACE_S)
         end_children(spare={store_pid}, timeout_s=3.0)
-        self.store.send(signal.SIGTERM)
-        self._wait(lambda: self.store.process is None, STORE_GRACE_S)
-        end_children(timeout_s=2.0)
+        if store:
+            store.send(signal.SIGTERM)
+            self._wait(lambda: store.process is None, STORE_GRACE_S)
+            end_children(timeout_s=2.0)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.own_state:
+            shutil.rmtree(self.own_state, ignore_errors=True)
 
     def _wait(self, is_so: Callable[[], bool], most_s: float) -> None:
         deadline = time.monotonic() + most_s
@@ -229,12 +251,18 @@ def main() -> None:
     if not order:
         return
     plan = json.loads(order)
+    try:
+        owner_fd = os.pidfd_open(plan["owner"])
+    except ProcessLookupError:
+        return
+    if os.getppid() != plan["owner"]:  # another process has its number already
+        return
     remove_abandoned()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         (folder / OWNER).write_text(identity(os.getpid()) or "")
         (folder / TEMPORARY).mkdir()
-        guardian = guardian_of(plan, folder)
+        guardian = guardian_of(plan, folder, owner_fd)
         guardian.stop(guardian.run())
     finally:
         end_children(timeout_s=2.0)
@@ -242,7 +270,7 @@ def main() -> None:
     tell("ended")
 
 
-def guardian_of(plan: Mapping[str, Any], folder: Path) -> Guardian:
+def guardian_of(plan: Mapping[str, Any], folder: Path, owner_fd: int) -> Guardian:
     """The guardian of what is planned, with its files in this folder."""
     environment, logs = plan["environment"], Path(plan["logs"])
 
@@ -275,14 +303,15 @@ def guardian_of(plan: Mapping[str, Any], folder: Path) -> Guardian:
         supervise = ["-P", "-m", "fixwurx_celery.providers.supervisor", str(own)]
         supervisor = child(SUPERVISOR, [sys.executable, *supervise, "--grace", str(DRAIN_GRACE_S)])
         workers.append(supervisor)
-        late.insert(0, supervisor)
         options = folder / "provider.yaml"
         options.write_text(json.dumps({"supervisor": str(own)}))  # which is YAML too
         provider_options = str(options)
     return Guardian(
-        store=child("store", [plan["server"], "-"]),
+        store=child("store", [plan["server"], "-"]) if plan["server"] else None,
         workers=workers,
         late=late,
+        owner_fd=owner_fd,
+        own_state=Path(plan["own_state"]) if plan["own_state"] else None,
         port=free_port(),
         password=plan["password"],
         folder=folder,

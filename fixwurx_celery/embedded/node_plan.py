@@ -19,10 +19,15 @@ MOST_NODES: Final = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
     """What may be added while there is more to do: nodes of these kinds, the usual one first, as
-    long as there are fewer than `most`."""
+    long as there are fewer than `most`; and until there are `least`. Settled every `interval_s`; a
+    node goes when for `window_s` fewer sufficed, by default soon: one costs a second to start here,
+    and is wanted for a run of minutes."""
 
     most: int
     specs: tuple[NodeSpec, ...]
+    least: int = 0
+    interval_s: float = 1.0
+    window_s: float = 20.0
 
 
 class NodePlan:

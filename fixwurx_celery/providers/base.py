@@ -70,6 +70,9 @@ class Provider(Protocol):
     def worker_id(self, name: str) -> str:
         """The Celery node name under which the node of this name registers."""
 
+    def is_gone(self, scope: str) -> bool:
+        """Whether another scope is known to have ended, with all its nodes. Asks nobody."""
+
     def list(self) -> Sequence[ProvidedNode]:
         """All nodes of this cluster here, however they came about; those that ended included."""
 

@@ -89,6 +89,10 @@ class DockerProvider:
         """As the node's container is told to register."""
         return f"{name}@docker"
 
+    def is_gone(self, scope: str) -> bool:  # noqa: ARG002 - a Provider's method
+        """See Provider. Of others it knows nothing."""
+        return False
+
     def list(self) -> list[ProvidedNode]:
         """What the daemon has with this cluster's label."""
         deadline = Deadline()

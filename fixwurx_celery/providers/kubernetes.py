@@ -87,6 +87,10 @@ class KubernetesProvider:
         """As the node's container is told to register."""
         return f"{name}@kubernetes"
 
+    def is_gone(self, scope: str) -> bool:  # noqa: ARG002 - a Provider's method
+        """See Provider. Of others it knows nothing."""
+        return False
+
     def list(self) -> list[ProvidedNode]:
         """What the namespace has with this cluster's label."""
         with self._api.asked("list the nodes") as request:

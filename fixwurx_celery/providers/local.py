@@ -54,7 +54,8 @@ class LocalProvider:
         self.folder, self.timeout_s, self.idle_s = folder, timeout_s, idle_s
         self.is_supervised, self.secrets = is_supervised, secrets
         self.hostname = socket.gethostname()
-        self.scope = f"local:{self.hostname}"
+        # A supervisor that somebody else keeps has nodes of its own, and is not the host's one.
+        self.scope = f"local:{self.hostname}" + (f":{folder}" if is_supervised else "")
 
     @classmethod
     def of(cls, settings: Settings, cluster: str) -> "LocalProvider":
@@ -75,6 +76,12 @@ class LocalProvider:
     def worker_id(self, name: str) -> str:
         """See Provider."""
         return f"{name}@{self.hostname}"
+
+    def is_gone(self, scope: str) -> bool:
+        """See Provider."""
+        kind, _, rest = scope.partition(":")
+        host, _, folder = rest.partition(":")
+        return kind == "local" and host == self.hostname and folder != "" and not _exists(folder)
 
     def list(self) -> Sequence[ProvidedNode]:
         """See Provider."""
@@ -211,6 +218,13 @@ class LocalProvider:
                 f"the supervisor of local nodes cannot be started: "
                 f"{lines[-1] if lines else f'it ended with status {starter.returncode}'}"
             )
+
+
+def _exists(folder: str) -> bool:
+    try:
+        return Path(folder).exists()
+    except OSError:  # whoever it belongs to
+        return True
 
 
 def supervisor_folder(settings: Settings, cluster: str) -> Path:

@@ -17,12 +17,13 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState, verdict
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreRefuses, StoreUnavailable
 from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
+from fixwurx_celery.store.measurement import Measurement
 from fixwurx_celery.store.records import (
     Beat,
     BugRecord,
@@ -266,7 +267,7 @@ class ClusterStore:
         reply = self._call(
             self._scripts["finish"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
-            state=str(state), outcome=json.dumps(outcome),
+            state=str(state), outcome=json.dumps(outcome), verdict=verdict(outcome),
         )  # fmt: skip
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
@@ -332,6 +333,19 @@ class ClusterStore:
             return str(reply[1]), []
         return str(reply[0]), assignments(reply[1:])
 
+    def prioritise(self, priorities: Mapping[str, int]) -> dict[str, BugState]:
+        """Gives the bugs these priorities, a thousand per round trip; the states of those that are
+        live. Only one that is PENDING changes its place by it."""
+        states: dict[str, BugState] = {}
+        given = list(priorities.items())
+        for start in range(0, len(given), CHUNK):
+            chunk = given[start : start + CHUNK]
+            reply = self._call(self._scripts["prioritise"], bugs=json.dumps(chunk))
+            for (bug_id, _), state in zip(chunk, reply[1:], strict=True):
+                if state:
+                    states[bug_id] = BugState(state)
+        return states
+
     def register(
         self, node: str, incarnation: str, profile: str, facts: Mapping[str, Any]
     ) -> list[Assignment] | str:
@@ -349,6 +363,21 @@ class ClusterStore:
             self._scripts["heartbeat"], node=node, incarnation=incarnation, facts=json.dumps(facts)
         )
         return None if reply[0] == "UNKNOWN" else Beat(int(reply[1]), assignments(reply[2:]))
+
+    def observe_latency(self, node: str, latency_ms: float) -> bool:
+        """Counts how long the node took to respond; False when it is not in service."""
+        reply = self._call(
+            self._scripts["observe_latency"],
+            node=node, latency_ms=int(latency_ms), call=self._rng.getrandbits(53),
+        )  # fmt: skip
+        return str(reply[0]) == "OBSERVED"
+
+    def tell_metrics(self, node: str, metrics: Mapping[str, Any]) -> bool:
+        """Keeps what a program measured on the node; False when it is not in service."""
+        reply = self._call(
+            self._scripts["tell_metrics"], node=node, metrics=json.dumps(dict(metrics))
+        )
+        return str(reply[0]) == "TOLD"
 
     def drain(self, node: str, grace_s: float) -> tuple[int, list[Assignment]]:
         """How many bugs the node still runs, and what to ring. Those that still run `grace_s` from
@@ -451,6 +480,11 @@ class ClusterStore:
         reply = self._call(self._scripts["snapshot"], most=most_nodes, progress=int(with_progress))
         return as_snapshot(json.loads(reply[1]))
 
+    def measure(self, most_nodes: int) -> Measurement:
+        """The cluster at one instant as monitoring shows it, with so many nodes one by one. Costs
+        the server a fraction of a snapshot, however many bugs run."""
+        return Measurement.of(json.loads(self._call(self._scripts["measure"], most=most_nodes)[1]))
+
     def bug(self, bug_id: str) -> BugRecord:
         """The bug's record. Raises BugUnknown."""
         with self.reaching():
@@ -475,6 +509,21 @@ class ClusterStore:
                 if fields
             ]
         return records
+
+    def states(self, bug_ids: Sequence[str]) -> dict[str, BugState]:
+        """The states of those that are known; one light round trip per ten thousand."""
+        states: dict[str, BugState] = {}
+        for start in range(0, len(bug_ids), 10 * CHUNK):
+            chunk = bug_ids[start : start + 10 * CHUNK]
+            with self.reaching():
+                pipe = self.client.pipeline(transaction=False)
+                for bug_id in chunk:
+                    pipe.hget(f"{self.prefix}bug:{bug_id}", "state")
+                replies = pipe.execute()
+            states |= {
+                bug: BugState(state) for bug, state in zip(chunk, replies, strict=True) if state
+            }
+        return states
 
     def bug_ids(self, most: int = 1000) -> list[str]:
         """Ids of live bugs, those on nodes first, then of finished ones, the newest first."""

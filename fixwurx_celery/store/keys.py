@@ -42,7 +42,8 @@ KEYS = (
         "bug:<bug>",
         "hash",
         "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in line "
-        "(`rank`, `seat`), whose it is (`node`, `incarnation`, `epoch`, `runner`), how far it is "
+        "(`rank`, `seat`, and `priority` where that was changed), whose it is (`node`, "
+        "`incarnation`, `epoch`, `runner`), how far it is "
         "(`phase`, `checkpoint`, `runs`, `cancelling`, `logged`), what it cost (`attempts`, "
         "`losses`, `history`), how it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, "
         "`started_ms`, `printed_ms`, `finished_ms`), and its clocks: what each has counted "
@@ -58,7 +59,7 @@ KEYS = (
         "`kept_for`, `health` and `health_at`, `probe_at`, `response_s`, `heartbeat_ms`, "
         "`registered_ms`, `idle_ms` (since when it holds no bug), `drain_until_ms`, `deaf` (bugs "
         "given to it and not started since it last started one), and what is only shown: `facts`, "
-        "`load`",
+        "`load`, `told` (by programs), `observed` (the last call that told a latency)",
         "an hour after the node went, by a sweep",
     ),
     Key(
@@ -229,6 +230,17 @@ KEYS = (
         "stats",
         "hash",
         "counters: `sequence`, `epoch`, `batch`, `runs`, and bugs ended by state",
+        "stays",
+    ),
+    Key(
+        "TALLY",
+        "tally",
+        "hash",
+        "what has happened, for metrics: each `action` of the event log; bugs `ended:` by state "
+        "and outcome, `given_back:` by charge, `refused:` by reason; calls that were `stale:`; "
+        "nodes that went, `node_gone:`; `decision:` by action; `report` and `lease_over`; and "
+        "durations, by bucket and in all (`wait:`, `answer:`, `run:`). These numbers only rise. A "
+        "report and a refused call that are sent twice may count twice",
         "stays",
     ),
     Key(

@@ -198,6 +198,14 @@ class Snapshot:
     launches: Mapping[str, Launch]
     progress: Mapping[str, Progress] = field(default_factory=dict)
 
+    @classmethod
+    def of_nothing(cls, strategy: BalancingStrategy) -> "Snapshot":
+        """A cluster that is not there: no node, no bug."""
+        return cls(
+            now_ms=0, strategy=strategy, nodes=(), lines=(), stats={}, live_nodes=0, delayed=0,
+            finished=0, launches={},
+        )  # fmt: skip
+
     @property
     def waiting(self) -> int:
         """Bugs in line or backing off."""
@@ -291,7 +299,7 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
         runs=number("runs") or 0,
         phase=fields.get("phase", "WAIT"),
         cancelling="cancelling" in fields,
-        priority=spec.get("priority", 0),
+        priority=int(fields.get("priority", spec.get("priority", 0))),
         waiting_ms=number("waiting_ms"),
         assigned_ms=number("assigned_ms"),
         started_ms=number("started_ms"),
@@ -363,6 +371,9 @@ def _node(entry: Mapping[str, Any]) -> WorkerNode:
         last_used=int(entry["used"]),
         incarnation=entry["incarnation"],
         bugs={bug: int(agents) for bug, agents in (entry["held"] or {}).items()},
-        metrics=json.loads(entry.get("load") or "{}"),
+        metrics={
+            **json.loads(entry.get("load") or "{}"),
+            **json.loads(entry.get("told") or "{}"),
+        },
         unstarted=int(entry.get("deaf") or 0),
     )

@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guarded(shown: Settings, folder: Path) -> Iterator[Flower]:
     """One with a login, and with a token for probes."""
-    with flower(shown, folder, "--probe_token=tok/en", login=LOGIN) as started:
+    with flower(shown, folder, login=LOGIN, FIXWURX_METRICS_TOKEN="tok/en") as started:
         yield started
 
 

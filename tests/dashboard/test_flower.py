@@ -142,7 +142,18 @@ def test_probes_have_a_token_of_their_own(guarded: Flower, path: str) -> None:
 
 def test_without_a_login_probes_are_open_as_the_rest_is(local: Flower) -> None:
     assert local.ask(f"{PREFIX}/healthcheck").text == "OK"
-    assert "flower_events_total" in local.ask(f"{PREFIX}/metrics").text
+    assert local.ask(f"{PREFIX}/metrics").status == 200
+
+
+def test_metrics_are_flowers_and_the_clusters(guarded: Flower, node: cluster.Life) -> None:
+    series = f'fixwurx_node_agents{{node="{node.node}"}} 9.0'
+    text = wait_until(
+        "the node is measured",
+        lambda: text if series in (text := guarded.ask("/metrics").text) else None,
+    )
+
+    assert "# TYPE flower_events_total counter" in text
+    assert "fixwurx_up 1.0" in text
 
 
 @pytest.mark.parametrize("path", OUR_PAGES)

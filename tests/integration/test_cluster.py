@@ -3,9 +3,12 @@
 import base64
 import dataclasses
 import json
+import operator
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ from fixwurx_celery.cluster import (
     ClusterResourceManager,
     Connection,
     LoadBalancer,
+    ResourceManager,
     ScalingCoordinator,
 )
 from fixwurx_celery.cluster.handle import as_completed
@@ -24,7 +28,9 @@ from fixwurx_celery.errors import (
     BugUnknown,
     ConfigurationError,
     FixwurxError,
+    InputError,
     LineFull,
+    ReadOnly,
     StoreUnavailable,
     Unsatisfiable,
     WaitTimeout,
@@ -216,7 +222,7 @@ def test_the_strategy_is_the_clusters_and_changes_live(
     assert other.strategy is BalancingStrategy.ROUND_ROBIN
     assert other.set_balancing_strategy("random") is BalancingStrategy.ROUND_ROBIN
     assert balancer.get_balancer_metrics()["strategy"] == "RANDOM"
-    with pytest.raises(ValueError, match="'FASTEST' is not a valid"):
+    with pytest.raises(ValueError, match="'fastest' is not a valid"):
         LoadBalancer("fastest", coordinator)
 
 
@@ -240,13 +246,11 @@ def test_the_coordinator_sees_what_is_there(
 ) -> None:
     manager.enqueue("BUG-1")
 
-    assert coordinator.get_cluster_capacity() == {
-        "total_agents": 18, "free_agents": 15, "worker_count": 2,
-    }  # fmt: skip
+    assert coordinator.get_cluster_capacity() == 18
+    assert coordinator.get_scaling_metrics()["worker_count"] == 2
+    assert coordinator.get_scaling_metrics()["free_agents"] == 15
     assert coordinator.get_scaling_metrics()["utilization"] == pytest.approx(3 / 18)
     assert set(coordinator.workers) == {"n1@h", "n2@h"}
-    with pytest.raises(TypeError):
-        coordinator.workers["n3@h"] = coordinator.workers["n1@h"]  # type: ignore[index]
     # A live node listens on its channel; only then is a second of its name refused.
     listening = coordinator.connection.store.listen("n1@h", "life-of-n1@h")
     with pytest.raises(FixwurxError, match="a live node has this name"):
@@ -257,6 +261,173 @@ def test_the_coordinator_sees_what_is_there(
     assert coordinator.get_worker_status("n1@h")["state"] == WorkerState.OFFLINE
     assert manager.total_agents == 9
     assert manager.get_worker_for_bug("BUG-1") == "n2@h"
+
+
+CHANGES: list[Callable[[Any], object]] = [
+    lambda workers: workers.pop("n1@h", None),
+    lambda workers: workers.clear(),
+    lambda workers: workers.popitem(),
+    lambda workers: operator.delitem(workers, "n1@h"),
+]
+ADDITIONS: list[Callable[[Any], object]] = [
+    lambda workers: operator.setitem(workers, "n3@h", workers["n1@h"]),
+    lambda workers: workers.update({"n3@h": workers["n1@h"]}),
+    lambda workers: workers.setdefault("n3@h", None),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_nodes_cannot_be_taken_out_of_the_view(
+    coordinator: ScalingCoordinator, change: Callable[[Any], object]
+) -> None:
+    with pytest.raises(TypeError, match=r"drain\(worker_id\).*deregister_worker\(worker_id\)"):
+        change(coordinator.workers)
+    assert set(coordinator.workers) == {"n1@h", "n2@h"}
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+def test_nodes_cannot_be_put_into_the_view(
+    coordinator: ScalingCoordinator, addition: Callable[[Any], object]
+) -> None:
+    with pytest.raises(ReadOnly, match=r"register_worker\(\.\.\.\)"):
+        addition(coordinator.workers)
+
+
+def test_a_node_cannot_be_changed_through_its_picture(coordinator: ScalingCoordinator) -> None:
+    node = coordinator.workers["n1@h"]
+
+    with pytest.raises(AttributeError, match=r"set free_agents of n1@h.*allocate\(bug_id\)"):
+        node.free_agents = 3  # type: ignore[misc]
+    with pytest.raises(ReadOnly, match=r"update_local_metrics\(metrics\)"):
+        node.metrics = {}  # type: ignore[misc]
+    with pytest.raises(ReadOnly, match="set hostname of n1@h"):
+        node.hostname = "x"  # type: ignore[misc]
+    assert node.free_agents == 9
+
+
+def test_programs_tell_of_the_local_node(
+    coordinator: ScalingCoordinator, connection: Connection
+) -> None:
+    host = socket.gethostname()
+    assert coordinator.local_worker_id == f"auto1@{host}", "no node of this host is there"
+    coordinator.update_local_metrics({"queue": 3})  # nor told of
+    connection.store.register(f"n@{host}", "life", "9|python", {"hostname": host})
+    connection.store.heartbeat(f"n@{host}", "life", {"load": 0.5})
+
+    assert coordinator.local_worker_id == f"n@{host}"
+    coordinator.update_local_metrics({"queue": 3})
+    coordinator.update_local_metrics({"queue": 4})
+
+    assert coordinator.workers[f"n@{host}"].metrics == {"load": 0.5, "queue": 4}
+    with pytest.raises(ValueError, match="must not exceed"):
+        coordinator.update_local_metrics({"much": "x" * 70_000})
+
+
+def test_counts_that_are_told_are_those_of_nodes_to_come(connection: Connection) -> None:
+    base = ResourceManager(total_agents=9)
+    coordinator = ScalingCoordinator(resource_manager=base, connection=connection)
+
+    coordinator.update_agent_counts(12, 6)
+
+    assert base.total_agents == 12
+    with pytest.raises(ValueError, match="between 0 and total_agents 3"):
+        coordinator.update_agent_counts(3, 4)
+
+
+def test_a_registered_latency_counts_for_the_choice(coordinator: ScalingCoordinator) -> None:
+    balancer = LoadBalancer(BalancingStrategy.WEIGHTED_CAPACITY, coordinator)
+    balancer.start()
+
+    for _ in range(5):
+        assert balancer.register_task_latency("n1@h", 4000)
+
+    metrics = {one["worker_id"]: one["response_time_ms"] for one in balancer.get_worker_metrics()}
+    assert metrics["n1@h"] == pytest.approx(4000 * (1 - 0.8**5), rel=0.01)
+    assert metrics["n2@h"] == 0
+    assert balancer.get_balancer_metrics()["average_latency_ms"] > 1000
+    assert balancer.select_worker("t") == "n2@h"
+    assert not balancer.register_task_latency("nobody@h", 5)
+    with pytest.raises(ValueError, match="must not be negative"):
+        balancer.register_task_latency("n1@h", -1)
+    balancer.stop()
+
+
+def test_a_node_is_released_task_by_task(coordinator: ScalingCoordinator) -> None:
+    balancer = LoadBalancer(scaling_coordinator=coordinator)
+    coordinator.drain("n2@h")
+    for task in ("t1", "t2", "t3"):
+        assert balancer.select_worker(task) == "n1@h"
+
+    assert balancer.release_worker("n1@h")
+    assert set(coordinator.workers["n1@h"].bugs) == {"t2", "t3"}, "the oldest goes first"
+    balancer.stop()
+    assert not coordinator.workers["n1@h"].bugs
+    assert not balancer.release_worker("n1@h")
+
+
+def test_requirements_may_be_a_mapping(coordinator: ScalingCoordinator) -> None:
+    balancer = LoadBalancer(scaling_coordinator=coordinator)
+
+    assert balancer.select_worker("t1", {"agents": 9, "capabilities": []})
+    assert balancer.select_worker("t2", {"agents": 9})
+    assert balancer.select_worker("t3", None) is None  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="requirements name memory; there are capabilities"):
+        balancer.select_worker("t4", {"memory": 4})
+    with pytest.raises(InputError, match="'gpu' must be a list"):
+        balancer.select_worker("t4", "gpu")
+    with pytest.raises(InputError, match="agents 0 must be"):
+        balancer.select_worker("t4", {"agents": 0})
+
+
+def test_priorities_of_waiting_bugs_change_their_order(
+    manager: ClusterResourceManager, connection: Connection
+) -> None:
+    manager.enqueue_many([Bug(id=f"full{n}", agents=9) for n in range(2)])
+    manager.enqueue_many([Bug(id=name, priority=5) for name in "abcd"])
+
+    states = manager.prioritise({"c": 7, "d": -3, "a": 5, "full0": 9, "nobody": 1})
+
+    assert states == {
+        "c": BugState.PENDING, "d": BugState.PENDING, "a": BugState.PENDING,
+        "full0": BugState.ASSIGNED,
+    }  # fmt: skip
+    assert connection.store.bug("c").priority == 7
+    assert connection.store.bug("b").priority == 5
+    assert connection.store.bug_ids()[-4:] == ["c", "a", "b", "d"]
+    with pytest.raises(ValueError, match="priority 1001 of a"):
+        manager.prioritise({"b": 1, "a": 1001})
+    assert connection.store.bug("b").priority == 5
+
+
+def test_without_a_cluster_there_is_nothing_and_the_way_out_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("FIXWURX_REDIS_URL", raising=False)
+    coordinator = ScalingCoordinator(min_workers=1, max_workers=2)
+    balancer = LoadBalancer(scaling_coordinator=coordinator)
+    manager = ClusterResourceManager(ResourceManager(), coordinator, balancer)
+
+    assert dict(coordinator.workers) == {}
+    assert coordinator.get_cluster_capacity() == 0
+    assert coordinator.get_worker_status() == []
+    assert manager.get_allocation_status() == {
+        "total_agents": 0, "free_agents": 0, "active_bugs": [],
+    }  # fmt: skip
+    assert balancer.get_balancer_metrics()["worker_count"] == 0
+    assert not manager.can_allocate()
+    assert not manager.has("b")
+    assert not manager.free_agents("b")
+    assert manager.get_worker_for_bug("b") is None
+    for refused in (lambda: manager.allocate("b"), balancer.start, lambda: manager.enqueue("b")):
+        with pytest.raises(FixwurxError, match=r"start\(\) the ScalingCoordinator first"):
+            refused()
+    with pytest.raises(ConfigurationError, match="FIXWURX_REDIS_URL"):
+        ClusterResourceManager()
+
+
+def test_bounds_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="FIXWURX_MIN_WORKERS=3 must not exceed"):
+        ScalingCoordinator(min_workers=3, max_workers=2)
 
 
 def test_scripts_ring_themselves_where_the_broker_is_the_store(

@@ -30,6 +30,34 @@ def one(store: ReplayingStore, agents: int = 9) -> Life:
     return node(store, "n0", agents, life="l0")[0]
 
 
+@answers("observe_latency", "OBSERVED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    assert store.observe_latency("n0", 20)
+
+
+@answers("observe_latency", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    assert not store.observe_latency("n0", 20)
+
+
+@answers("tell_metrics", "TOLD")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    one(store)
+    assert store.tell_metrics("n0", {"queue": 3})
+
+
+@answers("tell_metrics", "UNKNOWN")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    assert not store.tell_metrics("n0", {"queue": 3})
+
+
+@answers("prioritise", "PRIORITISED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.submit([bug("a")])
+    assert store.prioritise({"a": 3, "b": 1}) == {"a": BugState.PENDING}
+
+
 @answers("submit", "SUBMITTED")
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.submit([bug("a")])
@@ -309,6 +337,11 @@ def _(store: ReplayingStore, clock: Clock) -> None:
 @answers("mend", "MENDED")
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.mend()
+
+
+@answers("measure", "MEASURED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.measure(10)
 
 
 @answers("snapshot", "SNAPSHOT")

@@ -73,11 +73,20 @@ class Desk:
         return self.folder / "out"
 
     def start(self, *arguments: str, stderr: int = subprocess.PIPE, **environment: str) -> Started:
+        command = ["-c", "from fixwurx_celery.cli import main; main()", *arguments]
+        defaults = {"FIXWURX_TOTAL_AGENTS": "3", "FIXWURX_NODES": "1"}
+        environment = defaults | self.environment | environment
+        return self.start_python(*command, stderr=stderr, **environment)
+
+    def start_python(
+        self, *arguments: str, stderr: int = subprocess.PIPE, **environment: str
+    ) -> Started:
+        """A program of the user's, as Python is told to run it."""
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")
         }
         process = subprocess.Popen(
-            [sys.executable, "-c", "from fixwurx_celery.cli import main; main()", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env={
                 **inherited,
@@ -86,8 +95,6 @@ class Desk:
                 "DESK_MARK": self.mark,
                 "FIXWURX_STATE_DIR": str(self.state),
                 "FIXWURX_ENGINE": SCRIPTED,
-                "FIXWURX_TOTAL_AGENTS": "3",
-                "FIXWURX_NODES": "1",
                 **self.environment,
                 **environment,
             },

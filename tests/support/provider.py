@@ -33,6 +33,9 @@ class FakeProvider:
     def worker_id(self, name: str) -> str:
         return f"{name}@fake"
 
+    def is_gone(self, scope: str) -> bool:
+        return scope.endswith("gone")
+
     def list(self) -> list[ProvidedNode]:
         found: list[ProvidedNode] = []
         self._call("list", "", lambda: found.extend(self.nodes.values()))

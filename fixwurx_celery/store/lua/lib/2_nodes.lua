@@ -87,6 +87,13 @@ local function heal(node, factor)
     'health_at', int(now_ms))
 end
 
+-- The node took so long to respond: an exponential average.
+local function note_response(node, response_s)
+  local before = tonumber(redis.call('HGET', node_key(node), 'response_s'))
+  redis.call('HSET', node_key(node), 'response_s',
+    string.format('%.6f', before + 0.2 * (response_s - before)))
+end
+
 -- The best candidate of each shelf that has room for the class, compared as the strategy says.
 -- WEIGHTED_CAPACITY compares the free share of a node rather than its free agents, so that small
 -- and large nodes fill in proportion (docs/decisions).
