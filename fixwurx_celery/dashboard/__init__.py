@@ -1,6 +1,6 @@
 """Flower with one more tab: the cluster as the store knows it, live.
 
-    browsers ──poll──▶ handlers ──▶ LivePicture ──once a second at most──▶ Reader ──▶ store
+    browsers ──poll──▶ page ──────▶ LivePicture ──once a second at most──▶ Reader ──▶ store
                           │                          (in a thread)
                           └── actions: drain, resume, strategy ──▶ store
 

@@ -11,16 +11,15 @@ from tornado.ioloop import PeriodicCallback
 
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.dashboard.access import refuse_open_door
-from fixwurx_celery.dashboard.handlers import ASSETS, ROUTES
 from fixwurx_celery.dashboard.live import LivePicture
 from fixwurx_celery.dashboard.reader import Reader
+from fixwurx_celery.dashboard.routes import ROUTES
 from fixwurx_celery.dashboard.tab import TabLoader
 from fixwurx_celery.metrics import register
 from fixwurx_celery.settings import Settings
 
 __all__ = ["ClusterFlower"]
 
-SCRIPTS: Final = tuple(sorted(path.name for path in ASSETS.glob("*.js")))
 THREADS: Final = 4
 TIDY_EVERY_MS: Final = 15_000
 
@@ -29,8 +28,6 @@ Answer = TypeVar("Answer")
 
 class ClusterFlower(Flower):  # type: ignore[misc]
     """Made by Flower's own command in place of its application (see `install`)."""
-
-    scripts = SCRIPTS
 
     def __init__(self, settings: Settings, *, options: Any, **given: Any) -> None:
         """Raises UsageError when others than this host could reach it without a login."""
@@ -41,7 +38,9 @@ class ClusterFlower(Flower):  # type: ignore[misc]
         register(settings=settings)  # the cluster's metrics, beside Flower's own
         self.connection = Connection(settings, is_patient=False)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cluster")
-        self.live = LivePicture(Reader(self.connection.store).read, self._threads)
+        # Of its own, so that artifacts or scrapes that hang do not hide the cluster.
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="cluster-look")
+        self.live = LivePicture(Reader(self.connection.store).read, self._looking)
         self._tidy = PeriodicCallback(self.forget_gone, TIDY_EVERY_MS)
         prefix = options.url_prefix
         self.add_handlers(
@@ -60,7 +59,8 @@ class ClusterFlower(Flower):  # type: ignore[misc]
     def stop(self) -> None:
         """Harmless when repeated."""
         self._tidy.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._looking):
+            threads.shutdown(wait=False, cancel_futures=True)
         super().stop()
 
     def forget_gone(self) -> None:

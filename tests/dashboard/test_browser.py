@@ -9,14 +9,17 @@ import pytest
 
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerState
+from fixwurx_celery.domain.scaling import ClusterView
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.store.scaling_state import ScalingState
 from tests.dashboard.conftest import LOGIN
 from tests.support import cluster
 from tests.support.browser import Page, chromium, page_of
 from tests.support.flower import Flower, flower
 from tests.support.live_cluster import LiveCluster
 from tests.support.server import Server, start_server
+from tests.support.shown_cluster import ShownCluster
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -253,6 +256,25 @@ def test_a_node_is_drained_and_had_back_by_the_keyboard_alone(
     assert said == f"{node.node} takes no more bugs; it runs none"
 
 
+def test_a_node_that_is_shown_compactly_can_be_drained_too(
+    page: Page, guarded: Flower, shown_store: ClusterStore, node: cluster.Life
+) -> None:
+    page.open(guarded)
+    page.shows("the node is there", lambda drawn: node.node in drawn["nodes"])
+    page.page.locator("#density").click()
+
+    shown = page.page.get_by_role("button", name=f"Drain {node.node}").is_visible()
+    page.page.get_by_role("button", name=node.node, exact=True).click()
+    facts = page.page.locator("#node-facts").inner_text()
+    page.page.locator("#node-act").click()
+    page.page.locator("#ask-yes").click()
+    wait_until("it drains", lambda: seen(shown_store, node).state is WorkerState.STOPPING)
+
+    assert not shown
+    assert "9 free of 9" in facts
+    assert "python" in facts
+
+
 def test_the_strategy_is_changed_after_it_was_asked_back(
     page: Page, guarded: Flower, shown_store: ClusterStore
 ) -> None:
@@ -313,6 +335,37 @@ def test_a_bug_on_a_node_can_be_looked_at_and_its_log_read(
     assert log == "so far\n"
 
 
+def test_decisions_are_in_the_chart_and_in_words(
+    page: Page, guarded: Flower, shown_store: ClusterStore
+) -> None:
+    ShownCluster(shown_store).decide(0.9, 5)
+    decisions = ScalingState(shown_store).decisions(1000)
+    changes = [one for one in decisions if one.action != "hold"]
+    page.open(guarded)
+    chart = page.page.locator("#chart")
+    wait_until("the chart is drawn", lambda: chart.locator(".capacity").count() == 1)
+
+    rows = page.page.evaluate(
+        "[...document.querySelectorAll('#changes > tr')].map((r) => r.lastElementChild.textContent)"
+    )
+    marks = chart.locator(".mark").count()
+    chart.focus()
+    page.page.keyboard.press("Home")
+    first = chart.get_attribute("aria-valuetext")
+    page.page.keyboard.press("End")
+    last = chart.get_attribute("aria-valuetext")
+
+    told = ClusterView.from_dict(decisions[-1].told["view"])
+    assert len(changes) > 4
+    assert rows == [one.reason for one in changes]
+    assert marks == len(changes)
+    assert first.endswith(
+        f": {told.held_agents} of {told.total_agents} agents at work, "
+        f"{told.waiting_agents} more asked for"
+    )
+    assert last.startswith("now: ")
+
+
 def test_nodes_and_bugs_are_found(
     page: Page, guarded: Flower, shown_store: ClusterStore, node: cluster.Life
 ) -> None:
@@ -356,6 +409,31 @@ def test_a_page_that_nobody_sees_asks_nothing(page: Page, guarded: Flower) -> No
 
     assert while_hidden == []
     assert asked
+
+
+def test_who_is_logged_out_is_told_so_and_how_to_come_back(
+    browser: Any, shown: Settings, folder: Path
+) -> None:
+    from tornado.web import create_signed_value
+
+    with flower(
+        shown, folder, "--auth=.*@example.com", "--cookie_secret=sooo-secret",
+        "--auth_provider=flower.views.auth.GithubLoginHandler",
+    ) as started, page_of(browser) as page:  # fmt: skip
+        value = create_signed_value("sooo-secret", "user", "me@example.com").decode()
+        cookie = {"name": "user", "value": value, "url": started.address}
+        page.page.context.add_cookies([cookie])
+        page.open(started)
+        page.page.context.clear_cookies()
+        page.becomes("login")
+        told = page.drawn()["trouble"]
+        way_back = page.page.get_by_role("link", name="Log in again").get_attribute("href")
+        page.page.context.add_cookies([cookie])
+        page.becomes("live")
+        page.complaints[:] = [said for said in page.complaints if "status of 401" not in said]
+
+    assert "You are logged out." in told
+    assert way_back == "/cluster"
 
 
 @pytest.fixture

@@ -145,6 +145,18 @@ def test_without_a_login_probes_are_open_as_the_rest_is(local: Flower) -> None:
     assert local.ask(f"{PREFIX}/metrics").status == 200
 
 
+def test_a_token_for_probes_is_asked_for_also_without_a_login(
+    shown: Settings, folder: Path
+) -> None:
+    with flower(shown, folder, FIXWURX_METRICS_TOKEN="token") as started:
+        answers = [
+            started.ask("/metrics", Authorization=said).status
+            for said in ("", "Bearer tokem", "Bearer token")
+        ]
+
+    assert answers == [401, 401, 200]
+
+
 def test_metrics_are_flowers_and_the_clusters(guarded: Flower, node: cluster.Life) -> None:
     series = f'fixwurx_node_agents{{node="{node.node}"}} 9.0'
     text = wait_until(
@@ -383,7 +395,7 @@ def test_what_cannot_be_done_is_refused_in_words(
     answer = guarded.act(what, content, guarded.open_page())
 
     assert (answer.status, said in answer.text) == (status, True), answer.text
-    assert "\n[I forged" not in guarded.log.read_text()
+    assert not re.search(r"^\s*\[I forged", guarded.log.read_text(), re.MULTILINE)
 
 
 FORGED: dict[str, dict[str, str]] = {
@@ -440,6 +452,23 @@ def test_without_a_login_everything_can_be_seen_and_nothing_done(
     assert "with --basic_auth the cluster can be steered" in answer.text
     assert seen(shown_store, node).state is WorkerState.READY
     assert "Nodes cannot be drained from here" in local.ask(f"{PREFIX}/cluster").text
+
+
+def test_who_opened_flowers_api_to_all_has_opened_ours_to_pages_of_it(
+    shown: Settings, folder: Path, shown_store: ClusterStore, node: cluster.Life
+) -> None:
+    with flower(shown, folder, FLOWER_UNAUTHENTICATED_API="1") as started:
+        token = started.open_page()
+        forged = started.act("drain", {"node": node.node}, "")
+        other_name = started.act("drain", {"node": node.node}, token, Host="evil.example")
+        kept = seen(shown_store, node).state
+        done = started.act("drain", {"node": node.node}, token)
+
+    assert (forged.status, other_name.status) == (403, 403)
+    assert "access-control-allow-origin" not in done.headers
+    assert kept is WorkerState.READY
+    assert done.status == 200
+    assert "'somebody' from 127.0.0.1 asked for drain" in started.log.read_text()
 
 
 def test_read_only_means_ours_too(

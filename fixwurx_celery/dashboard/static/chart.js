@@ -31,7 +31,13 @@ export class Chart {
   /** Draws `minutes` up to now; `live` is what holds now, after the last decision. */
   draw(now, minutes, live) {
     const from = now - minutes * MINUTE_MS;
-    const known = this.ticks.map(([atMs, capacity, held, waiting, nodes]) => ({ atMs, capacity, held, waiting, nodes }));
+    const known = this.ticks.map(([atMs, capacity, held, waiting, nodes]) => ({
+      atMs,
+      capacity,
+      held,
+      waiting,
+      nodes,
+    }));
     const before = known.filter((one) => one.atMs < from).at(-1);
     const seen = known.filter((one) => one.atMs >= from);
     this.points = [...(before ? [{ ...before, atMs: from }] : []), ...seen, live];
@@ -40,8 +46,13 @@ export class Chart {
     // A picture whose newest pixel is the same need not be drawn again.
     const msPerPixel = (this.span.to - this.span.from) / this.width;
     const state = [
-      this.width, minutes, Math.floor(now / msPerPixel), this.ticks.at(-1)?.[0],
-      live.capacity, live.held, live.waiting,
+      this.width,
+      minutes,
+      Math.floor(now / msPerPixel),
+      this.ticks.at(-1)?.[0],
+      live.capacity,
+      live.held,
+      live.waiting,
     ].join();
     if (state !== this.drawnAs) {
       this.drawnAs = state;
@@ -55,17 +66,29 @@ export class Chart {
     set(this.svg, "viewBox", `0 0 ${this.width} ${height}`);
     set(this.svg, "width", this.width);
     set(this.svg, "height", height);
-    const agents = { top: TOP, height: HEIGHTS.agents, most: ceiling(this.points, (p) => Math.max(p.capacity, p.held)) };
-    const waiting = { top: TOP + HEIGHTS.agents + HEIGHTS.gap, height: HEIGHTS.waiting, most: ceiling(this.points, (p) => p.waiting) };
+    const agents = {
+      top: TOP,
+      height: HEIGHTS.agents,
+      most: ceiling(this.points, (p) => Math.max(p.capacity, p.held)),
+    };
+    const waiting = {
+      top: TOP + HEIGHTS.agents + HEIGHTS.gap,
+      height: HEIGHTS.waiting,
+      most: ceiling(this.points, (p) => p.waiting),
+    };
     const bottom = waiting.top + waiting.height;
     this.marks = draw("g", {});
     this.cursor = draw("line", { class: "cursor", y1: TOP, y2: bottom, x1: -1, x2: -1 });
     this.svg.replaceChildren(
-      ...this.grid(agents, 4), ...this.grid(waiting, 2), ...this.times(bottom),
+      ...this.grid(agents, 4),
+      ...this.grid(waiting, 2),
+      ...this.times(bottom),
       draw("path", { class: "held", d: this.area(agents, (p) => p.held) }),
       draw("path", { class: "waiting", d: this.area(waiting, (p) => p.waiting) }),
       draw("path", { class: "capacity", d: this.line(agents, (p) => p.capacity) }),
-      ...this.changes.filter((one) => one.at_ms >= this.span.from).map((one) => this.mark(one, agents)),
+      ...this.changes
+        .filter((one) => one.at_ms >= this.span.from)
+        .map((one) => this.mark(one, agents)),
       this.cursor,
     );
   }
@@ -79,7 +102,11 @@ export class Chart {
   line(panel, valueOf) {
     const y = (point) => round(panel.top + panel.height * (1 - valueOf(point) / panel.most));
     return this.points
-      .map((point, i) => (i ? `H${round(this.x(point.atMs))}V${y(point)}` : `M${round(this.x(point.atMs))},${y(point)}`))
+      .map((point, i) =>
+        i
+          ? `H${round(this.x(point.atMs))}V${y(point)}`
+          : `M${round(this.x(point.atMs))},${y(point)}`,
+      )
       .join("");
   }
 
@@ -93,9 +120,20 @@ export class Chart {
     const steps = Array.from({ length: parts + 1 }, (_, i) => i / parts);
     return steps.flatMap((share) => {
       const y = round(panel.top + panel.height * (1 - share));
-      const line = draw("line", { class: share ? "grid" : "base", x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y });
+      const line = draw("line", {
+        class: share ? "grid" : "base",
+        x1: LEFT,
+        x2: this.width - RIGHT,
+        y1: y,
+        y2: y,
+      });
       const isLabelled = share === 0 || share === 1 || (share === 0.5 && parts > 2);
-      return isLabelled ? [line, draw("text", { class: "scale", x: LEFT - 6, y: y + 4 }, number(panel.most * share))] : [line];
+      return isLabelled
+        ? [
+            line,
+            draw("text", { class: "scale", x: LEFT - 6, y: y + 4 }, number(panel.most * share)),
+          ]
+        : [line];
     });
   }
 
@@ -118,8 +156,16 @@ export class Chart {
   mark(change, panel) {
     const x = round(this.x(change.at_ms));
     const y = panel.top - 2;
-    const shape = change.action === "out" ? `M${x - 5},${y}L${x + 5},${y}L${x},${y - 8}Z` : `M${x - 5},${y - 8}L${x + 5},${y - 8}L${x},${y}Z`;
-    return draw("g", {}, draw("line", { class: "change", x1: x, x2: x, y1: y, y2: panel.top + panel.height }), draw("path", { class: `mark mark-${change.action}`, d: shape }));
+    const shape =
+      change.action === "out"
+        ? `M${x - 5},${y}L${x + 5},${y}L${x},${y - 8}Z`
+        : `M${x - 5},${y - 8}L${x + 5},${y - 8}L${x},${y}Z`;
+    return draw(
+      "g",
+      {},
+      draw("line", { class: "change", x1: x, x2: x, y1: y, y2: panel.top + panel.height }),
+      draw("path", { class: `mark mark-${change.action}`, d: shape }),
+    );
   }
 
   // -- one instant ------------------------------------------------------------------------------
@@ -137,7 +183,8 @@ export class Chart {
     if (!step || !this.points) return;
     event.preventDefault();
     const last = this.points.length - 1;
-    const at = this.chosen === null ? last : this.points.findLastIndex((one) => one.atMs <= this.chosen);
+    const at =
+      this.chosen === null ? last : this.points.findLastIndex((one) => one.atMs <= this.chosen);
     this.choose(this.points[Math.min(last, Math.max(0, at + step))].atMs);
   }
 
@@ -148,7 +195,8 @@ export class Chart {
 
   showChosen() {
     if (!this.points || !this.cursor) return;
-    const index = this.chosen === null ? -1 : this.points.findLastIndex((one) => one.atMs <= this.chosen);
+    const index =
+      this.chosen === null ? -1 : this.points.findLastIndex((one) => one.atMs <= this.chosen);
     const shown = this.points[index < 0 ? this.points.length - 1 : index];
     const x = index < 0 ? -1 : round(this.x(shown.atMs));
     set(this.cursor, "x1", x);

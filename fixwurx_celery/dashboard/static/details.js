@@ -56,25 +56,38 @@ export class NodeDialog {
     if (!$("node").open) return;
     const node = this.page.node(this.id);
     sync(
-      $("node-facts"), this.facts(node), ([name]) => name,
+      $("node-facts"),
+      this.facts(node),
+      ([name]) => name,
       ([name]) => make("div", {}, make("dt", {}, name), make("dd")),
       (pair, [, value]) => say(pair.lastElementChild, value),
     );
-    set($("node-act"), "hidden", !node || !this.page.mayAct || ["OFFLINE", "STARTING"].includes(node.state));
+    set(
+      $("node-act"),
+      "hidden",
+      !node || !this.page.mayAct || ["OFFLINE", "STARTING"].includes(node.state),
+    );
     say($("node-act"), node?.state === "STOPPING" ? "Resume" : "Drain");
   }
 
   facts(node) {
     if (!node) return [["state", "gone"]];
     return [
-      ["state", (STATES[node.state] ?? node.state) + (node.stage ? `; launched by a controller: ${node.stage}` : "")],
+      [
+        "state",
+        (STATES[node.state] ?? node.state) +
+          (node.stage ? `; launched by a controller: ${node.stage}` : ""),
+      ],
       ["agents", `${number(node.free)} free of ${number(node.agents)}`],
       ["bugs", node.bugs.length ? node.bugs.map(([bug]) => bug).join(", ") : "none"],
       ["capabilities", node.labels.join(", ") || "none"],
       ["health", node.health.toFixed(2)],
       ["response", `${number(node.response_ms)} ms from assignment to start`],
       ["last seen", `${age(this.page.silentMs(node.id))} ago`],
-      ["host", node.host ? `${node.host}: ${node.cores} cores, ${number(node.memory_mb)} MB` : "not told"],
+      [
+        "host",
+        node.host ? `${node.host}: ${node.cores} cores, ${number(node.memory_mb)} MB` : "not told",
+      ],
     ];
   }
 }

@@ -22,6 +22,8 @@ function mayDrain(page, node) {
     ? `${counted(held, "bug")} there may go on for ${page.drainTimeoutS} s, and what still runs then moves to other nodes.`
     : "It holds none now.";
   return confirmed(
-    `Drain ${node.id}?`, `It gets no more bugs. ${there} It stays in service, and can be resumed.`, "Drain",
+    `Drain ${node.id}?`,
+    `It gets no more bugs. ${there} It stays in service, and can be resumed.`,
+    "Drain",
   );
 }

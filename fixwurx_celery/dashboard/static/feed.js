@@ -59,7 +59,8 @@ export class Feed {
   async askOnce() {
     const have = Object.values(this.versions).join();
     const answer = await fetch(`${this.url}?have=${have}`, {
-      cache: "no-store", signal: AbortSignal.timeout(GIVE_UP_MS),
+      cache: "no-store",
+      signal: AbortSignal.timeout(GIVE_UP_MS),
     });
     if (answer.status === 401) return this.tell("login");
     if (answer.status !== 200 && answer.status !== 304) {
@@ -75,7 +76,8 @@ export class Feed {
     }
     this.dueMs = Number(answer.headers.get("Fixwurx-Due-Ms"));
     this.clock = {
-      storeMs: Number(answer.headers.get("Fixwurx-Now-Ms")), atMs: performance.now(),
+      storeMs: Number(answer.headers.get("Fixwurx-Now-Ms")),
+      atMs: performance.now(),
     };
     const trouble = this.parts.trouble;
     return this.tell(trouble ? "store" : "live", trouble?.text ?? "", changed);

@@ -10,17 +10,26 @@ export class Lines {
 
   draw({ lines, delayed }) {
     const most = Math.max(1, ...lines.map((line) => line.waiting));
-    sync($("lines"), lines, (line) => line.class, () => this.row(), (row, line) => {
-      row.line = line;
-      say(row.places.needs, needs(line.class));
-      say(row.places.waiting, number(line.waiting));
-      row.places.bar.style.setProperty("--share", line.waiting / most);
-      say(row.places.head, line.head);
-    });
+    sync(
+      $("lines"),
+      lines,
+      (line) => line.class,
+      () => this.row(),
+      (row, line) => {
+        row.line = line;
+        say(row.places.needs, needs(line.class));
+        say(row.places.waiting, number(line.waiting));
+        row.places.bar.style.setProperty("--share", line.waiting / most);
+        say(row.places.head, line.head);
+      },
+    );
     set($("lines-table"), "hidden", lines.length === 0);
     set($("no-lines"), "hidden", lines.length > 0 || delayed > 0);
     set($("delayed"), "hidden", delayed === 0);
-    say($("delayed"), `${counted(delayed, "bug")} back off after failures, and join their lines later.`);
+    say(
+      $("delayed"),
+      `${counted(delayed, "bug")} back off after failures, and join their lines later.`,
+    );
   }
 
   tick() {
@@ -39,9 +48,16 @@ export class Lines {
       since: make("td", { role: "cell", class: "right", "data-title": "waits for" }),
     };
     const row = make(
-      "tr", { role: "row" }, places.needs,
-      make("td", { role: "cell", "data-title": "waiting" }, make("span", { class: "with-bar" }, places.waiting, places.bar)),
-      places.head, places.since,
+      "tr",
+      { role: "row" },
+      places.needs,
+      make(
+        "td",
+        { role: "cell", "data-title": "waiting" },
+        make("span", { class: "with-bar" }, places.waiting, places.bar),
+      ),
+      places.head,
+      places.since,
     );
     return Object.assign(row, { places });
   }

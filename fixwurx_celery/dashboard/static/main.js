@@ -22,12 +22,19 @@ const page = {
   },
 };
 const parts = {
-  nodes: new Nodes(page), lines: new Lines(page), scaling: new Scaling(page), ended: new Ended(page),
+  nodes: new Nodes(page),
+  lines: new Lines(page),
+  scaling: new Scaling(page),
+  ended: new Ended(page),
 };
 const FIRST_ROWS = { ended: 8, changes: 4 }; // as in the style sheet
 const LIVE = {
-  connecting: "Connecting", live: "Live", hidden: "Paused", store: "Store away",
-  away: "Flower away", login: "Logged out",
+  connecting: "Connecting",
+  live: "Live",
+  hidden: "Paused",
+  store: "Store away",
+  away: "Flower away",
+  login: "Logged out",
 };
 
 function changed(names) {
@@ -52,10 +59,14 @@ function drawState() {
   set($("trouble"), "hidden", !isTrouble);
   set($("log-in"), "hidden", state !== "login");
   if (!isTrouble) return;
-  say($("trouble-what"), {
-    store: "The store does not answer.", away: "Flower does not answer.",
-    login: "You are logged out.",
-  }[state]);
+  say(
+    $("trouble-what"),
+    {
+      store: "The store does not answer.",
+      away: "Flower does not answer.",
+      login: "You are logged out.",
+    }[state],
+  );
   const lastMs = page.feed.parts.trouble?.last_ms ?? page.feed.lastMs;
   const old = lastMs ? `What is shown is ${age(page.feed.now() - lastMs)} old.` : "";
   say($("trouble-age"), state === "login" ? old : `${old} It is asked again and again.`);
@@ -80,7 +91,9 @@ function drawTotals(totals) {
 }
 
 function drawOldest() {
-  const since = page.feed.parts.lines.lines.map((line) => line.since_ms).filter((ms) => ms !== null);
+  const since = page.feed.parts.lines.lines
+    .map((line) => line.since_ms)
+    .filter((ms) => ms !== null);
   const oldest = since.length ? `the first for ${age(page.feed.now() - Math.min(...since))}` : "";
   say($("waiting-of"), oldest);
 }

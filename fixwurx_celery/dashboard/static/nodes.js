@@ -31,16 +31,25 @@ export class Nodes {
     const inService = nodes.filter((node) => node.state !== "OFFLINE");
     inService.sort((a, b) => byName(a.id, b.id));
     sync(
-      $("nodes"), inService, (node) => node.id,
-      (node) => this.card(node), (card, node) => this.update(card, node),
+      $("nodes"),
+      inService,
+      (node) => node.id,
+      (node) => this.card(node),
+      (card, node) => this.update(card, node),
     );
     set($("no-nodes"), "hidden", inService.length > 0);
     const gone = nodes.filter((node) => node.state === "OFFLINE");
     set($("gone"), "hidden", gone.length === 0);
     say($("gone-count"), `${counted(gone.length, "node")} went in the last hour`);
-    sync($("gone-list"), gone, (node) => node.id, () => make("li"), (item, node) => {
-      item.node = node;
-    });
+    sync(
+      $("gone-list"),
+      gone,
+      (node) => node.id,
+      () => make("li"),
+      (item, node) => {
+        item.node = node;
+      },
+    );
     this.setDensity();
     this.filter();
   }
@@ -77,25 +86,37 @@ export class Nodes {
       response: make("span"),
       seen: make("span"),
       trouble: make("span", { class: "late" }),
-      button: make(
-        "button",
-        { type: "button", class: "act", onclick: () => drainOrResume(this.page, card.node) },
-      ),
+      button: make("button", {
+        type: "button",
+        class: "act",
+        onclick: () => drainOrResume(this.page, card.node),
+      }),
     };
     const name = make(
-      "button", { type: "button", class: "name-button", onclick: () => this.nodeDialog.open(node.id) },
+      "button",
+      { type: "button", class: "name-button", onclick: () => this.nodeDialog.open(node.id) },
       node.id,
     );
     const card = make(
-      "li", { class: "node" },
+      "li",
+      { class: "node" },
       make(
-        "div", { class: "node-head" },
-        make("h3", { class: "node-name" }, name), places.state, places.labels, places.button,
+        "div",
+        { class: "node-head" },
+        make("h3", { class: "node-name" }, name),
+        places.state,
+        places.labels,
+        places.button,
       ),
       places.cells,
       make(
-        "p", { class: "node-facts" },
-        places.free, places.health, places.response, places.seen, places.trouble,
+        "p",
+        { class: "node-facts" },
+        places.free,
+        places.health,
+        places.response,
+        places.seen,
+        places.trouble,
       ),
     );
     card.places = places;
@@ -112,13 +133,21 @@ export class Nodes {
     say(places.state, STATES[node.state] ?? node.state.toLowerCase());
     say(places.labels, node.labels.join(", "));
     const isStarting = node.state === "STARTING"; // of which nothing was measured yet
-    say(places.free, isStarting ? counted(node.agents, "agent") : `${number(node.free)} of ${number(node.agents)} free`);
+    say(
+      places.free,
+      isStarting
+        ? counted(node.agents, "agent")
+        : `${number(node.free)} of ${number(node.agents)} free`,
+    );
     set(places.health, "hidden", isStarting);
     set(places.response, "hidden", isStarting);
     say(places.health, `health ${node.health.toFixed(2)}${isSick ? ", probed only" : ""}`);
     set(places.health, "class", isSick ? "late" : null);
     say(places.response, `response ${number(node.response_ms)} ms`);
-    say(places.trouble, node.unstarted ? `${counted(node.unstarted, "bug")} given, not started` : "");
+    say(
+      places.trouble,
+      node.unstarted ? `${counted(node.unstarted, "bug")} given, not started` : "",
+    );
     set(places.trouble, "hidden", !node.unstarted);
     say(places.button, isDraining ? "Resume" : "Drain");
     set(places.button, "aria-label", `${isDraining ? "Resume" : "Drain"} ${node.id}`);
@@ -130,7 +159,10 @@ export class Nodes {
     const columns = Math.min(node.agents, IN_A_ROW);
     place.style.setProperty("--columns", columns);
     sync(
-      place, cellsOf(node), (cell) => cell.key, (cell) => this.cell(node.id, cell),
+      place,
+      cellsOf(node),
+      (cell) => cell.key,
+      (cell) => this.cell(node.id, cell),
       (element, cell) => {
         if (cell.bug) updateCell(element, cell, columns);
         else if (cell.more) say(element, `+${number(cell.more)}`);
@@ -175,7 +207,14 @@ export class Nodes {
 /** Bugs first, those that are there longest in front; then what is free. */
 function cellsOf(node) {
   const bugs = node.bugs
-    .map(([bug, agents, state, phase, sinceMs]) => ({ key: `b${bug}`, bug, agents, state, phase, sinceMs }))
+    .map(([bug, agents, state, phase, sinceMs]) => ({
+      key: `b${bug}`,
+      bug,
+      agents,
+      state,
+      phase,
+      sinceMs,
+    }))
     .sort((a, b) => (a.sinceMs ?? 0) - (b.sinceMs ?? 0) || byName(a.bug, b.bug));
   const held = bugs.reduce((sum, bug) => sum + bug.agents, 0);
   const free = Math.max(0, node.agents - held);

@@ -16,7 +16,13 @@ export class Scaling {
   draw({ ticks, changes, last }) {
     this.chart.changes = changes;
     this.chart.ticks = ticks;
-    sync($("changes"), changes, (one) => one.id, (one) => this.row(one), () => {});
+    sync(
+      $("changes"),
+      changes,
+      (one) => one.id,
+      (one) => this.row(one),
+      () => {},
+    );
     set($("changes-table"), "hidden", changes.length === 0);
     set($("no-decision"), "hidden", last !== null);
     set($("decided"), "hidden", last === null);
@@ -34,21 +40,44 @@ export class Scaling {
     const now = this.page.feed.now();
     const { last } = $("decided");
     if (last) say($("decided-when"), `${age(now - last.at_ms)} ago`);
-    for (const { change, when } of $("changes").children) say(when, `${age(now - change.at_ms)} ago`);
+    for (const { change, when } of $("changes").children)
+      say(when, `${age(now - change.at_ms)} ago`);
     const { totals, lines } = this.page.feed.parts;
     if (!totals || !lines || !last) return;
     const waiting = lines.lines.reduce((sum, line) => sum + line.waiting * agentsOf(line.class), 0);
     this.chart.draw(now, Number($("range").value), {
-      atMs: now, capacity: totals.capacity, held: totals.held, waiting,
+      atMs: now,
+      capacity: totals.capacity,
+      held: totals.held,
+      waiting,
     });
   }
 
   row(change) {
-    const when = make("td", { role: "cell", class: "right", "data-title": "when", title: exactTime(change.at_ms) });
+    const when = make("td", {
+      role: "cell",
+      class: "right",
+      "data-title": "when",
+      title: exactTime(change.at_ms),
+    });
     const row = make(
-      "tr", { role: "row" }, when,
-      make("td", { role: "cell", "data-title": "action" }, make("span", { class: "action", "data-action": change.action }, ACTIONS[change.action] ?? change.action)),
-      make("td", { role: "cell", class: "right", "data-title": "nodes" }, `${number(change.nodes)} → ${number(change.wanted)}`),
+      "tr",
+      { role: "row" },
+      when,
+      make(
+        "td",
+        { role: "cell", "data-title": "action" },
+        make(
+          "span",
+          { class: "action", "data-action": change.action },
+          ACTIONS[change.action] ?? change.action,
+        ),
+      ),
+      make(
+        "td",
+        { role: "cell", class: "right", "data-title": "nodes" },
+        `${number(change.nodes)} → ${number(change.wanted)}`,
+      ),
       make("td", { role: "cell", class: "words", "data-title": "reason" }, change.reason),
     );
     set(row, "aria-label", `${counted(change.nodes, "node")}, ${number(change.wanted)} wanted`);

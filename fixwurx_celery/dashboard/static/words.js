@@ -18,7 +18,11 @@ export function took(ms) {
 
 /** The states of nodes as they are said. */
 export const STATES = {
-  READY: "ready", BUSY: "busy", STOPPING: "draining", STARTING: "starting", OFFLINE: "gone",
+  READY: "ready",
+  BUSY: "busy",
+  STOPPING: "draining",
+  STARTING: "starting",
+  OFFLINE: "gone",
   ERROR: "error",
 };
 
@@ -31,7 +35,12 @@ export function phaseTold(state, phase) {
 const grouped = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat("en-GB", {
-  year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
 });
 
 /** `12,345` */
