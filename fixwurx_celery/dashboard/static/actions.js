@@ -2,8 +2,11 @@
 
 import { $, say } from "./dom.js";
 
-/** What the person answers to the question. */
+let giveUp = null;
+
+/** Whether the person means it. One question at a time: another one ends this as not meant. */
 export function confirmed(question, detail, verb) {
+  giveUp?.();
   const dialog = $("ask");
   say($("ask-question"), question);
   say($("ask-detail"), detail);
@@ -11,7 +14,15 @@ export function confirmed(question, detail, verb) {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    const answer = (isMeant) => {
+      dialog.removeEventListener("close", closed);
+      giveUp = null;
+      resolve(isMeant);
+    };
+    // An earlier question may be told only now that it was closed.
+    const closed = () => !dialog.open && answer(dialog.returnValue === "yes");
+    giveUp = () => answer(false);
+    dialog.addEventListener("close", closed);
   });
 }
 

@@ -75,7 +75,7 @@ export class Scaling {
       ),
       make(
         "td",
-        { role: "cell", class: "right", "data-title": "nodes" },
+        { role: "cell", class: "right", "data-title": "nodes, wanted" },
         `${number(change.nodes)} → ${number(change.wanted)}`,
       ),
       make("td", { role: "cell", class: "words", "data-title": "reason" }, change.reason),
