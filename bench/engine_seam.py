@@ -1,4 +1,4 @@
-"""(f) What the seam costs an engine: a tick, a new phase, and the time from a cancel to silence.
+"""(k) What the seam costs an engine: a tick, a new phase, and the time from a cancel to silence.
 
 The first in one process: the loop that a node runs around an engine, against the bare loop over its
 two methods, with engines that do next to nothing. The rest on a real node, with an engine that has
