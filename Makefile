@@ -55,7 +55,7 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/ anew, and the site into
 	$(BIN)/python -m fixwurx_celery.store.keys > docs/redis-keys.md
 	$(BIN)/python -m fixwurx_celery.cli.reference > docs/cli.md
 	$(BIN)/python -m fixwurx_celery.cli.reference settings > docs/configuration.md
-	$(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python -m mkdocs build --strict
 
 up: $(VENV)/.demo ## Keep a cluster running in this terminal
 	$(BIN)/fixwurx-celery up
