@@ -16,6 +16,7 @@ from bench import (
     executor,
     failover,
     heavy_tail,
+    monitoring,
     scaling,
     scaling_knobs,
     scaling_tick,
@@ -31,11 +32,12 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "end_to_end": end_to_end.measure,
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
-    "engine_seam": engine_seam.measure,
     "executor": executor.measure,
+    "engine_seam": engine_seam.measure,
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,
+    "monitoring": monitoring.measure,
 }
 
 

@@ -133,11 +133,12 @@ ORDER = (
     "end_to_end",
     "heavy_tail",
     "failover",
-    "engine_seam",
     "executor",
+    "engine_seam",
     "scaling_tick",
     "scaling",
     "scaling_knobs",
+    "monitoring",
 )
 
 

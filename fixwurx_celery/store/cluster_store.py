@@ -17,12 +17,13 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState, verdict
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreRefuses, StoreUnavailable
 from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
+from fixwurx_celery.store.measurement import Measurement
 from fixwurx_celery.store.records import (
     Beat,
     BugRecord,
@@ -266,7 +267,7 @@ class ClusterStore:
         reply = self._call(
             self._scripts["finish"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
-            state=str(state), outcome=json.dumps(outcome),
+            state=str(state), outcome=json.dumps(outcome), verdict=verdict(outcome),
         )  # fmt: skip
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
@@ -473,10 +474,16 @@ class ClusterStore:
 
     # -- reads -----------------------------------------------------------------------------
 
-    def snapshot(self, *, most_nodes: int = 100_000) -> Snapshot:
-        """The cluster at one instant; with `most_nodes=0` its totals without the nodes."""
-        seen = json.loads(self._call(self._scripts["snapshot"], most=most_nodes)[1])
-        return as_snapshot(seen)
+    def snapshot(self, *, most_nodes: int = 100_000, with_progress: bool = False) -> Snapshot:
+        """The cluster at one instant; with `most_nodes=0` its totals without the nodes. How far
+        each bug on a node is, is read only when asked for."""
+        reply = self._call(self._scripts["snapshot"], most=most_nodes, progress=int(with_progress))
+        return as_snapshot(json.loads(reply[1]))
+
+    def measure(self, most_nodes: int) -> Measurement:
+        """The cluster at one instant as monitoring shows it, with so many nodes one by one. Costs
+        the server a fraction of a snapshot, however many bugs run."""
+        return Measurement.of(json.loads(self._call(self._scripts["measure"], most=most_nodes)[1]))
 
     def bug(self, bug_id: str) -> BugRecord:
         """The bug's record. Raises BugUnknown."""
@@ -534,6 +541,14 @@ class ClusterStore:
             if len(ids) < most:
                 ids += self.client.zrevrange(f"{self.prefix}finished", 0, most - len(ids) - 1)  # type: ignore[arg-type]
         return list(dict.fromkeys(ids))
+
+    def ended(self, most: int = 50) -> list[tuple[str, int]]:
+        """Bugs that have ended, and when (ms since 1970 by the store's clock); the last first."""
+        with self.reaching():
+            found: Any = self.client.zrevrange(
+                f"{self.prefix}finished", 0, most - 1, withscores=True
+            )
+        return [(bug_id, int(at_ms)) for bug_id, at_ms in found]
 
     def log(self, bug_id: str, run: int) -> str:
         """What that run printed, up to its last report; its last megabyte."""
