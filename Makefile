@@ -54,16 +54,17 @@ ci: lint test ## What CI runs
 bench: $(VENV)/.dev ## Measure, against plain Celery too, into bench/RESULTS.md
 	$(BIN)/python -m bench
 
-docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
+docs: $(VENV)/.dev ## Write the generated pages of docs/ anew, and the site into site/
 	$(BIN)/python -m fixwurx_celery.store.keys > docs/redis-keys.md
 	$(BIN)/python -m fixwurx_celery.cli.reference > docs/cli.md
 	$(BIN)/python -m fixwurx_celery.cli.reference settings > docs/configuration.md
+	$(BIN)/python -m mkdocs build --strict
 
 up: $(VENV)/.demo ## Keep a cluster running in this terminal
 	$(BIN)/fixwurx-celery up
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OUT) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
