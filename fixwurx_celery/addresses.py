@@ -13,6 +13,7 @@ __all__ = [
     "SENTINEL_SCHEME",
     "ListenAddress",
     "SentinelAddress",
+    "hide_passwords",
     "is_sentinel",
     "without_password",
 ]
@@ -25,7 +26,9 @@ WRITTEN: Final = "write redis+sentinel://[user:password@]host:26379,host2:26379/
 
 HOST = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]\s]+))(?::(?P<port>\d{1,5}))?")
 AUTHORITY = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
-PASSWORD_OPTION = re.compile(r"(?<=[?&])([^=&#]*password)=[^&#]*", re.IGNORECASE)
+PASSWORD_OPTION = re.compile(r"(?<=[?&])([^=&#\s]*password)=[^&#\s]*", re.IGNORECASE)
+PASSWORD = re.compile(r"(://[^\s:/@]*):\S*@")
+TOKEN = re.compile(r"://[^\s:/@]+@")
 NEXT_URL = re.compile(r";(?=[a-z+]+://)")
 
 
@@ -135,6 +138,14 @@ def _options(query: str) -> dict[str, str]:
         hint = f"; did you mean {near[0]}?" if near else f"; there is only {', '.join(OPTIONS)}"
         raise ValueError(f"has the option {name!r}, which is none{hint}")
     return options
+
+
+def hide_passwords(text: str) -> str:
+    """Any text, without what stands in it where URLs have a password or a token."""
+    if "://" not in text:
+        return text
+    text = TOKEN.sub("://***@", PASSWORD.sub(r"\1:***@", text))
+    return PASSWORD_OPTION.sub(r"\1=***", text)
 
 
 def without_password(url: str) -> str:

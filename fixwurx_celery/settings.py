@@ -17,6 +17,7 @@ from fixwurx_celery.addresses import (
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
 from fixwurx_celery.domain.nodes import BalancingStrategy, NodeSpec
 from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.logs import FORMATS, PLAIN
 
 __all__ = ["Settings", "inherited_environment", "without_password"]
 
@@ -229,6 +230,12 @@ class Settings:
         low=1,
         high=365 * 86400,
     )
+    log_format: str = setting(
+        PLAIN,
+        "FIXWURX_LOG_FORMAT",
+        "How nodes, controllers and what starts them write their logs: `plain`, or `json`, an "
+        "object a line (docs/operations.md).",
+    )
     drain_timeout_sec: float = setting(
         30.0,
         "FIXWURX_DRAIN_TIMEOUT_SEC",
@@ -288,6 +295,8 @@ class Settings:
                 f"FIXWURX_MIN_WORKERS={self.min_workers} must not exceed "
                 f"FIXWURX_MAX_WORKERS={self.max_workers}"
             )
+        if self.log_format not in FORMATS:
+            yield f"FIXWURX_LOG_FORMAT={self.log_format!r} must be one of {', '.join(FORMATS)}"
         if self.provider not in PROVIDERS:
             yield f"FIXWURX_PROVIDER={self.provider!r} must be one of {', '.join(PROVIDERS)}"
         if self.scale_down_threshold >= self.scale_up_threshold:

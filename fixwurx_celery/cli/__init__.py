@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from fixwurx_celery import __version__
+from fixwurx_celery.cli.output import leave_nowhere, tolerate
 from fixwurx_celery.errors import FixwurxError
 
 __all__ = ["cli", "main"]
@@ -93,6 +94,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line and ends the process with its exit status."""
+    tolerate()
     try:
         status = cli.main(prog_name="fixwurx-celery", standalone_mode=False)
         sys.stdout.flush()
@@ -102,7 +104,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except BrokenPipeError:  # the reader of our output has gone, `| head` for example
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        leave_nowhere()
         status = 141
     except FixwurxError as error:
         _complain(error)

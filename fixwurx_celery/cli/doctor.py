@@ -24,7 +24,8 @@ from fixwurx_celery.cli.findings import (
 )
 from fixwurx_celery.cli.options import examples, json_option
 from fixwurx_celery.cli.server_findings import about_replicas, about_server
-from fixwurx_celery.cli.table import colour_of, lines_of, print_json
+from fixwurx_celery.cli.table import lines_of, print_json
+from fixwurx_celery.cli.terminal import styled_word
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
@@ -87,10 +88,8 @@ def guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def print_finding(finding: Finding) -> None:
     """`OK  what: found`, and below it what to do."""
-    level = f"{finding.level:<4}"
-    colour = colour_of(finding.level)
     first, *more = lines_of(f"{finding.what}: {finding.found}", 6)
-    click.echo(f"{click.style(level, fg=colour) if colour else level}  {first}")
+    click.echo(f"{styled_word(f'{finding.level:<4}')}  {first}")
     for line in more:
         click.echo(f"      {line}")
     if finding.advice:

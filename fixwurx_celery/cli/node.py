@@ -11,7 +11,7 @@ from fixwurx_celery.cli.table import Column, age, print_fields, print_json, prin
 from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
 from fixwurx_celery.store import Snapshot
 
-__all__ = ["NODE_COLUMNS", "node", "node_row"]
+__all__ = ["node"]
 
 NODE_COLUMNS: Final = [
     Column(title="node", is_flexible=True),

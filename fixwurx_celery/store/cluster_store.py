@@ -28,6 +28,8 @@ from fixwurx_celery.store.records import (
     Beat,
     BugRecord,
     Event,
+    Happening,
+    Running,
     Snapshot,
     Started,
     Submission,
@@ -35,6 +37,7 @@ from fixwurx_celery.store.records import (
     assignments,
     bug_of,
     bug_record,
+    running,
 )
 from fixwurx_celery.store.records import snapshot as as_snapshot
 from fixwurx_celery.store.scripts import Script, load_all
@@ -422,7 +425,9 @@ class ClusterStore:
         )  # fmt: skip
         gone, rest = _counted(rest)
         queues, rest = _counted(rest)
-        return Sweep(int(live), gone, queues, assignments(rest))
+        told, rest = _counted(rest)
+        happened = [Happening(*told[i : i + 5]) for i in range(0, len(told), 5)]
+        return Sweep(int(live), gone, queues, happened, assignments(rest))
 
     def expect_node(self, node: str) -> None:
         """Notes that the node is about to declare its queue; a sweep asks to delete that if it does
@@ -556,20 +561,21 @@ class ClusterStore:
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
-    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
-        """For how many ms each of those that run has printed nothing; one light round trip."""
+    def running(self, bug_ids: Sequence[str]) -> list[Running]:
+        """Those of the bugs that run, in the order given; one light round trip."""
+        fields = ("state", "node", "phase", "runs", "started_ms", "since_ms", "printed_ms")
         with self.reaching():
             pipe = self.client.pipeline(transaction=False)
             pipe.time()
             for bug_id in bug_ids:
-                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", *fields)
             (seconds, microseconds), *replies = pipe.execute()
         now_ms = seconds * 1000 + microseconds // 1000
-        return {
-            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
-            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
-            if state == BugState.RUNNING
-        }
+        return [
+            running(bug_id, now_ms, dict(zip(fields, reply, strict=True)))
+            for bug_id, reply in zip(bug_ids, replies, strict=True)
+            if reply[0] == BugState.RUNNING
+        ]
 
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""

@@ -41,14 +41,14 @@ KEYS = (
         "bug_key",
         "bug:<bug>",
         "hash",
-        "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in line "
-        "(`rank`, `seat`, and `priority` where that was changed), whose it is (`node`, "
-        "`incarnation`, `epoch`, `runner`), how far it is "
-        "(`phase`, `checkpoint`, `runs`, `cancelling`, `logged`), what it cost (`attempts`, "
-        "`losses`, `history`), how it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, "
-        "`started_ms`, `printed_ms`, `finished_ms`), and its clocks: what each has counted "
-        "(`waited_ms`, `setup_ms`, `run_ms`, `verify_ms`), since when the one of its run counts "
-        "(`since_ms`), and how long it may wait (`wait_limit_ms`, where that is limited)",
+        "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in "
+        "line (`rank`, `seat`, and `priority` where that was changed), whose it is (`node`, "
+        "`incarnation`, `epoch`, `runner`), how far it is (`phase`, `checkpoint`, `runs`, "
+        "`ran_on`, `cancelling`, `logged`), what it cost (`attempts`, `losses`, `history`), how "
+        "it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, `started_ms`, `printed_ms`, "
+        "`finished_ms`), and its clocks: what each has counted (`waited_ms`, `setup_ms`, "
+        "`run_ms`, `verify_ms`), since when the one of its run counts (`since_ms`), and how "
+        "long it may wait (`wait_limit_ms`, where that is limited)",
         "when it is released, or FIXWURX_KEEP_FINISHED_SEC after it ended, by a sweep",
     ),
     Key(

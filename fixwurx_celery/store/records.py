@@ -19,8 +19,10 @@ __all__ = [
     "Beat",
     "BugRecord",
     "Event",
+    "Happening",
     "Launch",
     "Progress",
+    "Running",
     "Snapshot",
     "Started",
     "Submission",
@@ -29,6 +31,7 @@ __all__ = [
     "bug_of",
     "bug_record",
     "launch",
+    "running",
     "snapshot",
 ]
 
@@ -90,7 +93,7 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BugRecord:
     """A bug as the store knows it. Times in ms since 1970 by the store's clock, or None; `counted`
-    is what each clock has counted, without the present stay."""
+    is what each clock has counted, without the present stay; `ran_on` has the node of each run."""
 
     id: str
     state: BugState
@@ -100,6 +103,7 @@ class BugRecord:
     attempts: int
     losses: int
     runs: int
+    ran_on: Sequence[str]
     phase: str
     cancelling: bool
     priority: int
@@ -143,6 +147,7 @@ class BugRecord:
             "attempts": self.attempts,
             "losses": self.losses,
             "runs": self.runs,
+            "ran_on": list(self.ran_on),
             "phase": self.phase,
             "outcome": self.outcome,
             "class": self.bug_class,
@@ -158,6 +163,19 @@ class BugRecord:
             "verify_ms": clocks[BugClock.VERIFY],
             "history": list(self.history),
         }
+
+
+class Running(NamedTuple):
+    """How far a bug is that runs: for how long it has, on its present clock without a break, and
+    without printing anything."""
+
+    bug: str
+    node: str
+    phase: str
+    run: int
+    ran_ms: int
+    clock_ms: int
+    silent_ms: int
 
 
 class Launch(NamedTuple):
@@ -261,13 +279,25 @@ class Beat:
     assignments: list[Assignment]
 
 
+class Happening(NamedTuple):
+    """An event as the script tells it that wrote it."""
+
+    action: str
+    bug: str
+    node: str
+    epoch: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found, and asks of its caller: to delete these nodes' queues, and to ring."""
+    """What a sweep found and did, and asks of its caller: to delete these nodes' queues, and to
+    ring."""
 
     live_nodes: int
     gone: list[str]
     queues: list[str]
+    happened: list[Happening]
     assignments: list[Assignment]
 
 
@@ -297,6 +327,7 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
         attempts=number("attempts") or 0,
         losses=number("losses") or 0,
         runs=number("runs") or 0,
+        ran_on=fields["ran_on"].split("\n") if fields.get("ran_on") else [],
         phase=fields.get("phase", "WAIT"),
         cancelling="cancelling" in fields,
         priority=int(fields.get("priority", spec.get("priority", 0))),
@@ -310,6 +341,24 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
         outcome=json.loads(fields["outcome"]) if "outcome" in fields else None,
         history=json.loads(fields.get("history") or "[]"),
         spec=spec,
+    )
+
+
+def running(bug_id: str, now_ms: int, fields: Mapping[str, str | None]) -> Running:
+    """How far the bug is whose record has these fields, and which runs."""
+
+    def ms_since(name: str) -> int:
+        return max(0, now_ms - int(fields[name] or 0))
+
+    ran_ms = ms_since("started_ms")
+    return Running(
+        bug_id,
+        fields["node"] or "",
+        fields["phase"] or "",
+        int(fields["runs"] or 0),
+        ran_ms,
+        min(ran_ms, ms_since("since_ms")),
+        min(ran_ms, ms_since("printed_ms")),
     )
 
 

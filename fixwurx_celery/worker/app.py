@@ -14,8 +14,10 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
 from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, node_queue
+from fixwurx_celery.logs import words
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.worker.celery_logs import connect_logs
 from fixwurx_celery.worker.node import DuplicateNode, Node
 from fixwurx_celery.worker.runner import Runner
 from fixwurx_celery.worker.stopping import hear_signals, tell_own_signals
@@ -99,7 +101,7 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
                 if not node.enter():
                     return
             except DuplicateNode as error:
-                log.error("%s", error)
+                log.error(words(str(error), node=node.worker_id))
                 raise WorkerShutdown(1) from error
             self._entered = True
         self._primary = node.primary()
@@ -142,6 +144,7 @@ def node_app(settings: Settings) -> Celery:
     # minute in vain when one was thrown away while draining.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10  # times 0.1 s
     _connect_signals(app)
+    connect_logs(app, settings, is_node=True)
 
     runner: Runner | None = None
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fixwurx_celery.logs import words
 from fixwurx_celery.processes import identity, inherit_orphans, is_alive
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.worker import warden
@@ -66,5 +67,5 @@ def _clear_after_the_dead(base: Path) -> None:
         except OSError:
             continue  # about to be made, or about to be removed
         if main and not is_alive(main):
-            log.warning("ending what a dead node left in %s", folder)
+            log.warning(words(f"ends what a dead node left in {folder}"))
             warden.clear(str(folder))

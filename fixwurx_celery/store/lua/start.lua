@@ -13,7 +13,7 @@ replies
   STALE     another epoch, node, incarnation or runner holds it
 ]]
 local key = bug_key(bug)
-local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'spec', 'checkpoint', 'assigned_ms', 'waiting_ms')
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'spec', 'checkpoint', 'assigned_ms', 'waiting_ms', 'ran_on')
 if f[1] == 'CANCELLED' then return { 'CANCELLED' } end
 if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
   tally('stale:start')
@@ -29,7 +29,7 @@ end
 
 stop_clock(bug)
 redis.call('HSET', key, 'state', 'RUNNING', 'runner', runner, 'phase', 'TRIAGE',
-  'started_ms', int(now_ms), 'since_ms', int(now_ms))
+  'started_ms', int(now_ms), 'since_ms', int(now_ms), 'ran_on', (f[10] and f[10] .. '\n' or '') .. node)
 local run = redis.call('HINCRBY', key, 'runs', 1)
 redis.call('ZREM', OUTBOX, bug)
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)

@@ -73,9 +73,13 @@ end
 -- never stand in the way of what is counted: one that is stale is told so by a full store too.
 local function tally(what, by) redis.pcall('HINCRBY', TALLY, what, by or 1) end
 
+-- Set by a script that answers what it has emitted.
+local heard = nil
+
 -- One event for each change of state, written in the same step (docs/events.md), and counted.
 local function emit(action, bug, node, epoch, detail)
   tally(action)
+  if heard then heard(action, bug, node, epoch, detail or '') end
   redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
     'node', node, 'epoch', epoch, 'detail', detail or '')
 end
