@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from fixwurx_celery.cli.findings import bugs as counted_bugs
 from fixwurx_celery.cli.news import clock, needs, told
-from fixwurx_celery.cli.node import stage_of, with_starting
 from fixwurx_celery.cli.running import RunningRow, clock_face, running_table
 from fixwurx_celery.cli.table import Column, age, drawn, verdict
 from fixwurx_celery.cli.terminal import QUIET, STRONG, fitting, shortened, styled
@@ -156,7 +155,7 @@ def totals_told(snapshot: Snapshot) -> list[tuple[int, str]]:
 
 def nodes_part(snapshot: Snapshot, columns: int | None) -> Part:
     """The nodes, those in trouble first."""
-    nodes = [one for one in with_starting(snapshot) if one.state is not WorkerState.OFFLINE]
+    nodes = [one for one in snapshot.with_starting if one.state is not WorkerState.OFFLINE]
     if not nodes:
         return Part([shortened("no node is in service", columns or 80)], 1, lambda _: "")
     nodes.sort(key=lambda node: (not is_troubled(node), natural(node.worker_id)))
@@ -191,7 +190,7 @@ def node_cells(node: WorkerNode, snapshot: Snapshot) -> list[object]:
     busy = node.total_agents - node.free_agents
     if node.state is WorkerState.STARTING:
         return [node.worker_id, node.state, f"-/{node.total_agents}", "", "-", "-", ""]
-    stage = stage_of(node.worker_id, snapshot)
+    stage = snapshot.stage_of(node.worker_id)
     return [
         node.worker_id,
         "STOPPING" if stage in ("draining", "stopping") else node.state,

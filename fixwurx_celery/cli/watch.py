@@ -125,7 +125,7 @@ class Looker:
         snapshot = store.snapshot()
         held = [bug for node in snapshot.live for bug in node.bugs]
         running = store.running(held[:RUNNING_READ])
-        ended = store.bugs(store.ended_ids(ENDED_SHOWN))
+        ended = store.bugs([bug_id for bug_id, _ in store.ended(ENDED_SHOWN)])
         for event in events:
             self._after = event.id
             if event.action == "scaled":

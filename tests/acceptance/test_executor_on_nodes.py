@@ -64,12 +64,12 @@ def connection(settings: Settings) -> Iterator[Connection]:
         yield made
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [24, pytest.param(500, marks=pytest.mark.slow)])
 def test_each_bug_is_completed_once_although_a_node_is_killed(
     connection: Connection, settings: Settings, tmp_path: Path, count: int
 ) -> None:
     ticks = tmp_path / "ticks"
-    payload = {"ticks": str(ticks), "work_s": 0.004 if count > 100 else 0.02}
+    payload = {"ticks": str(ticks), "work_s": 0.004 if count > 100 else 0.01}
     scheduler = Scheduler([SomeBug(f"BUG-{n}", n % 40 / 10, payload) for n in range(count)])
     store = connection.store
     struck: dict[str, str] = {}
