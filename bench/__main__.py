@@ -12,9 +12,11 @@ from rich.console import Console
 from bench import (
     admission,
     end_to_end,
+    engine_seam,
     executor,
     failover,
     heavy_tail,
+    monitoring,
     scaling,
     scaling_knobs,
     scaling_tick,
@@ -31,9 +33,11 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "heavy_tail": heavy_tail.measure,
     "failover": failover.measure,
     "executor": executor.measure,
+    "engine_seam": engine_seam.measure,
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,
+    "monitoring": monitoring.measure,
 }
 
 

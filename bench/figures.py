@@ -134,9 +134,11 @@ ORDER = (
     "heavy_tail",
     "failover",
     "executor",
+    "engine_seam",
     "scaling_tick",
     "scaling",
     "scaling_knobs",
+    "monitoring",
 )
 
 

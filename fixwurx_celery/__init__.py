@@ -16,9 +16,11 @@ __all__ = [
     "Bug",
     "BugHandle",
     "BugState",
+    "ClusterEngineView",
     "ClusterResourceManager",
     "Connection",
     "LoadBalancer",
+    "MetricBus",
     "Outcome",
     "ParallelExecutor",
     "ResourceManager",
@@ -36,9 +38,11 @@ HOMES = {
     "Bug": "domain.bugs",
     "BugHandle": "cluster",
     "BugState": "domain.bugs",
+    "ClusterEngineView": "metrics",
     "ClusterResourceManager": "cluster",
     "Connection": "cluster",
     "LoadBalancer": "cluster",
+    "MetricBus": "metrics",
     "Outcome": "domain.bugs",
     "ParallelExecutor": "integrations.parallel_executor",
     "ResourceManager": "cluster",
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
     from fixwurx_celery.integrations.async_bug_queue import AsyncBugQueue
     from fixwurx_celery.integrations.parallel_executor import ParallelExecutor
+    from fixwurx_celery.metrics import ClusterEngineView, MetricBus
     from fixwurx_celery.settings import Settings
 
     app: Celery

@@ -1,5 +1,6 @@
-"""What a store's URL says, and how it may be shown."""
+"""What a store's URL says, and how it may be shown; and where something of ours listens."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +8,14 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-__all__ = ["HIDDEN", "SENTINEL_SCHEME", "SentinelAddress", "is_sentinel", "without_password"]
+__all__ = [
+    "HIDDEN",
+    "SENTINEL_SCHEME",
+    "ListenAddress",
+    "SentinelAddress",
+    "is_sentinel",
+    "without_password",
+]
 
 HIDDEN: Final = "(not a URL; hidden)"
 SENTINEL_SCHEME: Final = "redis+sentinel"
@@ -24,6 +32,33 @@ NEXT_URL = re.compile(r";(?=[a-z+]+://)")
 def is_sentinel(url: str) -> bool:
     """Whether the URL names sentinels rather than a server."""
     return url.startswith(f"{SENTINEL_SCHEME}://")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """A host, by name or number, and a port of ours; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """The address that is written host:port. Raises ValueError, whose text goes on from it."""
+        found = HOST.fullmatch(text)
+        if not found or not found["port"] or int(found["port"]) > 65535:
+            raise ValueError("must be host:port, for example 127.0.0.1:9464 or [::1]:9464")
+        return cls(found["v6"] or found["name"], int(found["port"]))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody on another host can come here."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

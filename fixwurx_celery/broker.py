@@ -21,7 +21,6 @@ from kombu.exceptions import KombuError
 
 from fixwurx_celery.addresses import SentinelAddress, is_sentinel
 from fixwurx_celery.domain.bugs import Assignment
-from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.redis_client import sentinel_options
 from fixwurx_celery.settings import Settings
 
@@ -180,13 +179,7 @@ def make_app(settings: Settings, name: str = "fixwurx_celery") -> Celery:
 
     Raises ConfigurationError when no store is named.
     """
-    if not settings.redis_url:
-        raise ConfigurationError(
-            [
-                "no store is named: set FIXWURX_REDIS_URL (redis://host:6379/0), or use "
-                "`fixwurx-celery run` or `up`, which bring their own"
-            ]
-        )
+    settings.need_store()
     app = Celery(name, set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app

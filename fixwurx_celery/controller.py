@@ -23,6 +23,7 @@ from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.scaler import Scaler
 from fixwurx_celery.cluster.state_file import StateFile
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
+from fixwurx_celery.metrics import server_of
 from fixwurx_celery.processes import die_with_parent
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -105,7 +106,23 @@ def controller_app(settings: Settings) -> Celery:
             log.warning("a scaling tick is left out: the one before still waits for the provider")
 
     _end_beat_with_its_controller()
+    if settings.metrics_listen:
+        _serve_metrics(settings)
     return app
+
+
+def _serve_metrics(settings: Settings) -> None:
+    """From when the worker is ready, after its beat was forked: that must not keep the socket."""
+    server = server_of(settings)
+
+    def start(**_: Any) -> None:
+        server.start_when_possible()
+
+    def stop(**_: Any) -> None:
+        server.stop()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutdown.connect(stop, weak=False)
 
 
 def _end_beat_with_its_controller() -> None:

@@ -1,6 +1,6 @@
-"""`bug list|show|cancel|retry|logs|patch`: what became of each bug."""
+"""`bug list|show|cancel|retry|prioritise|logs|patch`: what became of each bug."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -13,7 +13,7 @@ from fixwurx_celery.cli.names import known_bug, unknown_bug
 from fixwurx_celery.cli.options import NameOf, examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table, verdict
 from fixwurx_celery.cluster import Connection
-from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
+from fixwurx_celery.domain.bugs import MAX_PRIORITY, TERMINAL, Assignment, BugState
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.errors import BugUnknown, FixwurxError
 from fixwurx_celery.store import BugRecord, ClusterStore
@@ -33,7 +33,7 @@ LIST: Final = [
 
 @click.group()
 def bug() -> None:
-    """Bugs: list, show, cancel, retry, logs, patch."""
+    """Bugs: list, show, cancel, retry, prioritise, logs, patch."""
 
 
 bug.add_command(logs)
@@ -137,6 +137,25 @@ def retry(bug_ids: Sequence[str], as_json: bool) -> int:
     return each(bug_ids, retried, words, "it has not ended; cancel it first", as_json)
 
 
+@bug.command(epilog=examples("bug prioritise 10 BUG-123", "bug prioritise -- -5 BUG-124"))
+@click.argument("priority", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY))
+@click.argument("bug_ids", metavar="ID...", nargs=-1, required=True)
+@json_option
+def prioritise(priority: int, bug_ids: Sequence[str], as_json: bool) -> int:
+    """Gives bugs this priority: the higher, the sooner they run."""
+
+    def prioritised(store: ClusterStore, bug_id: str) -> tuple[str, list[Assignment], bool]:
+        state = store.prioritise({bug_id: priority}).get(bug_id)
+        return state or store.bug(bug_id).state, [], state is not None
+
+    later = "it would count if the bug came to wait again"
+    words = {str(state): later for state in BugState} | {
+        BugState.PENDING: "it has its new place in line"
+    }
+    refused = "it waits for nothing: it has ended, or is a reservation"
+    return each(bug_ids, prioritised, words, refused, as_json)
+
+
 @bug.command(epilog=examples("bug patch BUG-123 | git apply", "bug patch BUG-123 > BUG-123.patch"))
 @click.argument("bug_id", metavar="ID")
 @json_option
@@ -153,7 +172,7 @@ def patch(bug_id: str, as_json: bool) -> None:
 def each(
     bug_ids: Sequence[str],
     act: Callable[[ClusterStore, str], tuple[str, list[Assignment], bool]],
-    words: dict[str, str],
+    words: Mapping[str, str],
     refused: str,
     as_json: bool,
 ) -> int:

@@ -37,13 +37,14 @@ AWAY_S: Final = 30.0
 Answer = TypeVar("Answer")
 
 
-def settings_here() -> Settings:
-    """The settings of this environment; where it names no store, those of a running `up`.
+def settings_here(**given: Any) -> Settings:
+    """The settings of this environment; where it names no store, those of a running `up`. What is
+    `given` by keyword wins.
 
     Raises ConfigurationError.
     """
-    given = {name: value for name, value in os.environ.items() if value}
-    return Settings.from_environment({**variables_of_up(), **given})
+    here = {name: value for name, value in os.environ.items() if value}
+    return Settings.from_environment({**variables_of_up(), **here}, **given)
 
 
 def variables_of_up() -> Mapping[str, str]:

@@ -9,6 +9,7 @@ find.
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable
 from itertools import count
@@ -31,13 +32,17 @@ KILL_AFTER_S: Final = 15.0
 """Beyond the grace time, a node that was told to end is killed so much later."""
 
 FENCE_MS: Final = 10
-"""As the period of a tick: it is claimed unless another was so long ago."""
+"""As the period of a tick: it is claimed unless another was claimed so shortly before."""
+FENCE_TRIES: Final = 50
 
 NOT_FOR_NODES: Final = (
     "FIXWURX_PROVIDER",
     "FIXWURX_PROVIDER_OPTIONS",
     "FIXWURX_NODE_SPECS",
     "FIXWURX_STATE_PATH",
+    "FIXWURX_METRICS_LISTEN",
+    "FIXWURX_METRICS_TOKEN",
+    "FIXWURX_METRICS_ALLOW_REMOTE",
 )
 
 log = logging.getLogger(__name__)
@@ -102,9 +107,13 @@ class Scaler:
     def forget_nodes(self, scope: str) -> None:
         """Notes that the provider of this scope has ended, and all its nodes with it. Fences a tick
         that anybody carries out meanwhile: the next one sees what is."""
-        term = self._connection.store.claim_tick(SCALE, self._holder, FENCE_MS)
-        if term is None:
-            return  # another has claimed it this very instant: it finds them gone by itself
+        for _ in range(FENCE_TRIES):
+            term = self._connection.store.claim_tick(SCALE, self._holder, FENCE_MS)
+            if term is not None:
+                break
+            time.sleep(FENCE_MS / 1000)
+        else:
+            return  # somebody ticks without a pause, and finds them gone by himself
         for launch in self._connection.store.snapshot(most_nodes=0).launches.values():
             if launch.scope == scope:
                 self._state.end_launch(term, launch.node, "its program has ended")

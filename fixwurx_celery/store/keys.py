@@ -233,6 +233,17 @@ KEYS = (
         "stays",
     ),
     Key(
+        "TALLY",
+        "tally",
+        "hash",
+        "what has happened, for metrics: each `action` of the event log; bugs `ended:` by state "
+        "and outcome, `given_back:` by charge, `refused:` by reason; calls that were `stale:`; "
+        "nodes that went, `node_gone:`; `decision:` by action; `report` and `lease_over`; and "
+        "durations, by bucket and in all (`wait:`, `answer:`, `run:`). These numbers only rise. A "
+        "report and a refused call that are sent twice may count twice",
+        "stays",
+    ),
+    Key(
         "LAUNCHES",
         "launches",
         "hash",

@@ -2,54 +2,39 @@
 
 Forked by a pool process when a bug arrives, kept for the next one, gone after a while without work.
 It knows nothing of the store: it gets a job over a pipe, answers with progress, and may be killed
-at any moment with everything below it. Its stdout and stderr are the attempt's log.
+at any moment with everything below it; an engine that wants to know is told before, and has a
+moment. Its stdout and stderr are the attempt's log.
 """
 
-import importlib
 import io
 import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from fixwurx_celery.artifacts import open_artifacts
+from fixwurx_celery.engine.adapter import EngineAdapter
 from fixwurx_celery.engine.base import EngineBug
+from fixwurx_celery.engine.factory import Factory, load_factory
 from fixwurx_celery.processes import die_with_parent, has_children, inherit_orphans
 from fixwurx_celery.settings import Settings
+from fixwurx_celery.worker.engine_pipe import End, Keeper
 
-__all__ = ["fork_host", "load_factory"]
+__all__ = ["check_size", "fork_host", "run_engine"]
 
 IDLE_S: Final = 10.0
 """Without work for this long the host ends: an idle node should cost what an idle worker costs."""
-PHASE_OF_NONE: Final = "RUN"
-"""Shown of an engine that has no phases: all its ticks are the run's, none is set-up."""
 CHECKPOINT_EVERY_S: Final = 2.0
-MOST_CHECKPOINT: Final = 64 * 1024
+"""The work that is done again after a kill: at most so much of one phase."""
 MOST_OUTCOME: Final = 256 * 1024
-
-
-def load_factory(name: str) -> Callable[..., Any]:
-    """The callable that `module:callable` names. Raises ValueError saying what is missing."""
-    module_name, _, attribute = name.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"FIXWURX_ENGINE={name!r} cannot be loaded on this node: {error}; it must be written "
-            "module:callable and be importable from the node's working directory"
-        ) from error
-    if not callable(factory):
-        raise ValueError(f"FIXWURX_ENGINE={name!r} is not callable")
-    return factory  # type: ignore[no-any-return]
 
 
 def fork_host(settings: Settings, mark: str, connection: Connection, log_fd: int) -> int:
@@ -108,24 +93,23 @@ def _unbuffered(descriptor: int) -> io.TextIOWrapper:
 
 
 def _serve(settings: Settings, connection: Connection) -> NoReturn:
-    factory: Callable[..., Any] | None = None
+    factory: Factory | None = None
     artifacts = open_artifacts(settings)
-    home = Path.cwd()
+    home, keeper = Path.cwd(), Keeper(connection)
     while True:
-        if not connection.poll(IDLE_S):
-            # A job sent from now on fails at its sender; one sent before this is still read.
-            with socket.socket(fileno=os.dup(connection.fileno())) as door:
-                door.shutdown(socket.SHUT_RD)
-        try:
-            job = json.loads(connection.recv_bytes())
-        except EOFError:
-            os._exit(0)
+        job = keeper.next_job(IDLE_S)
         try:
             factory = factory or load_factory(settings.engine)
             bug = EngineBug(
                 id=job["id"], agents=job["agents"], payload=job["payload"], artifacts=artifacts
             )
-            outcome = _run(factory, bug, Path(job["workspace"]), job["checkpoint"], connection)
+            made = factory.make(bug, Path(job["workspace"]), job["checkpoint"])
+            engine = EngineAdapter(made, bug.id)
+            try:
+                engine.resume(job["checkpoint"])
+                outcome = run_engine(engine, keeper)
+            finally:
+                engine.close()
             check_size(outcome)
         except Exception as error:
             traceback.print_exc()
@@ -133,40 +117,52 @@ def _serve(settings: Settings, connection: Connection) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os.chdir(home)
-        clean = not has_children() and threading.active_count() == 1
-        _send(connection, {"done": outcome, "clean": clean})
+        keeper.tell(done=outcome, clean=not has_children() and threading.active_count() == 1)
 
 
-def _run(
-    factory: Callable[..., Any],
-    bug: EngineBug,
-    workspace: Path,
-    checkpoint: Any,
-    connection: Connection,
-) -> Any:
-    engine = factory(bug, workspace, checkpoint)
-    phase, kept_at = _phase_of(engine), float("-inf")
-    _send(connection, {"phase": phase})
-    while not engine.all_done():
-        engine.execute_tick()
-        now = time.monotonic()
-        reached = _phase_of(engine)
-        if engine.all_done() or (reached == phase and now - kept_at < CHECKPOINT_EVERY_S):
-            continue
-        message: dict[str, Any] = {"phase": reached}
-        if hasattr(engine, "checkpoint"):
-            text = json.dumps(engine.checkpoint())
-            if len(text) <= MOST_CHECKPOINT:
-                message["checkpoint"] = text
-            else:
-                print(f"checkpoint of {len(text)} bytes is above {MOST_CHECKPOINT}: not kept")
-        phase, kept_at = reached, now
-        _send(connection, message)
-    return getattr(engine, "outcome", None)
+def run_engine(engine: EngineAdapter, keeper: Keeper) -> Any:
+    """Ticks the engine until it is done; its outcome. Does not return when it is told to stop."""
+    phase, kept_at = engine.phase, float("-inf")
+    keeper.tell(phase=phase, heeds=_heeded(engine))
+    end = keeper.order()
+    while not engine.is_done():
+        if end is not None:
+            _stop(engine, keeper, end)
+        engine.tick()
+        reached, now = engine.phase, time.monotonic()
+        is_new = reached != phase
+        if engine.is_done():
+            break
+        if is_new or now - kept_at >= CHECKPOINT_EVERY_S:
+            phase, kept_at = reached, now
+            keeper.tell(phase=phase, checkpoint=engine.checkpoint(), waits=is_new)
+        end = keeper.order(wait=is_new)
+    return engine.outcome
 
 
-def _phase_of(engine: Any) -> str:
-    return str(getattr(engine, "phase", "") or PHASE_OF_NONE)
+def _heeded(engine: EngineAdapter) -> list[End]:
+    """The ends of which the engine makes use, given a moment; all others are sudden."""
+    if engine.has_cancel:
+        return [End.CANCELLED, End.TIMED_OUT, End.MOVED]
+    return [End.MOVED] if engine.can_checkpoint else []
+
+
+def _stop(engine: EngineAdapter, keeper: Keeper, end: End) -> NoReturn:
+    """Hands in how far the engine came, when somebody goes on from there; tells it that it ends;
+    and waits to be killed, with all that is below this process."""
+    try:
+        try:
+            if end is End.MOVED:
+                keeper.tell(phase=engine.phase, checkpoint=engine.checkpoint())
+        finally:
+            engine.cancel()
+    except Exception:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    keeper.tell(stopped=True)
+    while True:
+        signal.pause()
 
 
 def check_size(outcome: Any) -> None:
@@ -175,7 +171,3 @@ def check_size(outcome: Any) -> None:
     size = len(json.dumps(outcome if is_plain else {**outcome, "patch": None}))
     if size > MOST_OUTCOME:
         raise ValueError(f"the engine's outcome is {size} bytes of JSON; at most {MOST_OUTCOME}")
-
-
-def _send(connection: Connection, message: Mapping[str, Any]) -> None:
-    connection.send_bytes(json.dumps(message).encode())

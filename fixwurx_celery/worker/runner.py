@@ -2,8 +2,9 @@
 
 The runner is the keeper. It shares no process with the engine, so an engine that computes without
 pause keeps its lease, and one that hangs, ignores signals or forks is killed with all it started:
-when it is cancelled, when another run owns the bug, when its time is over, and, by an alarm that
-no hanging call holds up, before anyone else can be given the bug while the store is out of reach.
+when it is cancelled, moved or out of time, after the moment that an engine has which makes use of
+it; at once when another run owns the bug, and, by an alarm that no hanging call holds up, before
+anyone else can be given the bug while the store is out of reach.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,18 +24,19 @@ from typing import Any, Final
 
 from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
-from fixwurx_celery.domain.clocks import Phase, RunClocks
+from fixwurx_celery.domain.clocks import RunClocks
 from fixwurx_celery.errors import StoreRefuses, StoreUnavailable
 from fixwurx_celery.processes import end_descendants, inherit_orphans, is_stopped
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
+from fixwurx_celery.worker.engine_pipe import GO_ON, End
+from fixwurx_celery.worker.run import Run
 from fixwurx_celery.worker.stopping import Stage, Stopping
 
 __all__ = ["Runner"]
 
-REPORT_EVERY_S: Final = 1.0
 LOG_PER_REPORT: Final = 4096
 LOG_HELD: Final = 16 * LOG_PER_REPORT
 
@@ -49,43 +51,6 @@ class EngineHost:
     connection: Connection
     log_fd: int
     poll: select.poll
-
-
-@dataclass(slots=True)
-class Run:
-    """What is known of the run under way."""
-
-    bug_id: str
-    epoch: int
-    token: str
-    clocks: RunClocks
-    told: str = Phase.TRIAGE  # by `start`
-    checkpoint: str = ""
-    log: bytearray = field(default_factory=bytearray)
-    reported_at: float = 0.0
-    seen_going_at: float = 0.0
-    outcome: Any = None
-    ended: str = ""  # done | died, by the engine; cancelled | stale | cut_off | timed_out | moved
-    clean: bool = False
-
-    def is_over(self) -> bool:
-        """Whether nothing more is expected of the engine."""
-        return self.ended != ""
-
-
-def read_messages(connection: Connection, run: Run) -> None:
-    """Takes in what the engine's process has said. Its end means that it died, unless it had said
-    that it was done: kept waiting for long, it goes home."""
-    try:
-        while not run.is_over() and connection.poll():
-            message = json.loads(connection.recv_bytes())
-            if "phase" in message:
-                run.clocks.enter(message["phase"], time.monotonic())
-            run.checkpoint = message.get("checkpoint", run.checkpoint)
-            if "done" in message:
-                run.ended, run.outcome, run.clean = "done", message["done"], message["clean"]
-    except (EOFError, OSError):
-        run.ended = run.ended or "died"
 
 
 class Runner:
@@ -163,7 +128,7 @@ class Runner:
             host = self._begin(json.dumps(job).encode())
             self._watch(host, run, incarnation)
             self._run = None
-            if run.ended != "done" or not run.clean:
+            if run.ended is not End.DONE or not run.clean:
                 self.end_engine()
             return self._conclude(run, incarnation)
         except Exception as error:  # no space, no memory, no right: this node's trouble
@@ -192,7 +157,7 @@ class Runner:
         if self._run is None or self._host is None:
             return
         log.warning("bug %s: the store is out of reach for too long", self._run.bug_id)
-        self._run.ended = self._run.ended or "cut_off"
+        self._run.ended = self._run.ended or self._run.ending or End.CUT_OFF
         for kill in (os.kill, os.killpg):
             with contextlib.suppress(ProcessLookupError):
                 kill(self._host.pid, signal.SIGKILL)
@@ -261,27 +226,50 @@ class Runner:
     def _watch(self, host: EngineHost, run: Run, incarnation: str) -> None:
         """Relays progress until the engine is done, or must not go on; sets `run.ended`."""
         while not run.is_over():
-            now = time.monotonic()
-            wait_s = max(0.0, min(run.reported_at + REPORT_EVERY_S, run.clocks.deadline) - now)
+            wait_s = max(0.0, run.wakes_at() - time.monotonic())
             ready = dict(host.poll.poll(wait_s * 1000))
             if host.log_fd in ready:
                 self._read_log(host, run)
-            if host.connection.fileno() in ready:
-                read_messages(host.connection, run)
             now = time.monotonic()
+            if host.connection.fileno() in ready:
+                run.hear(host.connection, now)
             if run.is_over():
                 break
-            if now >= run.clocks.deadline:
-                run.ended = "timed_out"
+            if run.ending is not None:
+                if now >= run.ends_at:
+                    run.ended = run.ending
+            elif now >= run.clocks.deadline:
+                self._stop(host, run, End.TIMED_OUT)
             elif self._stopping.stage is Stage.HURRYING:
-                run.ended = "moved"
-            elif now - run.reported_at >= REPORT_EVERY_S or run.clocks.phase != run.told:
+                self._stop(host, run, End.MOVED)
+            elif run.is_report_due(now):
                 self._report(host, run, incarnation, now)
-        if run.ended == "cut_off":  # what was said before that counts
-            run.ended = ""
-            read_messages(host.connection, run)
-            run.ended = "done" if run.ended == "done" else "cut_off"
+        if run.ended is End.CUT_OFF:  # what was said before that counts
+            run.ended = None
+            run.hear(host.connection, time.monotonic())
+            run.ended = End.DONE if run.ended is End.DONE else End.CUT_OFF
         self._read_log(host, run)
+
+    def _stop(self, host: EngineHost, run: Run, end: End) -> None:
+        """Ends the run so: soon, when its engine wants to know, else now."""
+        if end in run.heeds and self._say(host, end.encode()):
+            run.end_within_grace(end, time.monotonic())
+        else:
+            run.ended = end
+
+    def _let_go_on(self, host: EngineHost, run: Run) -> None:
+        """The store has its new phase, or could not be told; if the engine waits, it need not."""
+        if run.is_waiting and not run.is_over() and run.ending is None:
+            self._say(host, GO_ON)
+        run.is_waiting = False
+
+    def _say(self, host: EngineHost, words: bytes) -> bool:
+        """Whether there is still somebody to hear it."""
+        try:
+            host.connection.send_bytes(words)
+        except OSError:
+            return False
+        return True
 
     def _read_log(self, host: EngineHost, run: Run) -> None:
         """Takes in what was printed, keeping the end of a flood."""
@@ -301,24 +289,27 @@ class Runner:
     # -- the store -------------------------------------------------------------------------
 
     def _report(self, host: EngineHost, run: Run, incarnation: str, now: float) -> None:
-        run.reported_at = now
+        run.reported_at, run.has_news = now, False
         if not is_stopped(host.pid):
             run.seen_going_at = now
         elif now - run.seen_going_at > self._settings.lease_sec:
-            run.ended = "died"  # frozen from outside; the bug runs again
+            run.ended = End.DIED  # frozen from outside; the bug runs again
             return
+        if run.is_alone:  # no engine waits twice for a store that does not answer
+            self._let_go_on(host, run)
         try:
             answer = self._tell(run, incarnation)
         except StoreUnavailable as error:
             log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
-            return
-        self._heard_from_store(now)
-        if answer == "CANCELLED":
-            run.ended = "cancelled"
-        elif answer == "MOVED":
-            run.ended = "moved"
-        elif answer == "STALE":
-            run.ended = "stale"
+            run.is_alone = True
+        else:
+            run.is_alone = False
+            self._heard_from_store(now)
+            if answer == "STALE":
+                run.ended = End.STALE
+            elif answer in ("CANCELLED", "MOVED"):
+                self._stop(host, run, End[answer])
+        self._let_go_on(host, run)
 
     def _tell(self, run: Run, incarnation: str) -> str:
         text = bytes(run.log).decode("utf-8", "replace")
@@ -338,23 +329,23 @@ class Runner:
 
     def _conclude(self, run: Run, incarnation: str) -> str:
         match run.ended:
-            case "stale":
+            case End.STALE:
                 return "STALE"
-            case "cut_off":
+            case End.CUT_OFF:
                 return self._give_back(
                     run, incarnation, "", "the store was out of reach for too long"
                 )
-            case "moved":
+            case End.MOVED:
                 return self._give_back(run, incarnation, "", "its node drains")
-            case "died" if self._stopping.stage:
+            case End.DIED if self._stopping.stage:
                 return self._give_back(run, incarnation, "", "its engine was ended with its node")
-            case "died" if self._incarnation() != incarnation:
+            case End.DIED if self._incarnation() != incarnation:
                 return "STALE"  # this node ended it, having been taken for lost
-            case "died":
+            case End.DIED:
                 return self._give_back(run, incarnation, "attempts", "the engine's process died")
-            case "cancelled":
+            case End.CANCELLED:
                 outcome: Any = {"outcome": Outcome.CANCELLED, "reason": "cancelled while it ran"}
-            case "timed_out":
+            case End.TIMED_OUT:
                 outcome = {
                     "outcome": Outcome.TIMED_OUT,
                     "reason": f"{run.clocks.bound} passed in phase {run.clocks.phase}; all its "

@@ -248,6 +248,24 @@ def test_several_bugs_are_done_in_part(cli: Cli, live_store: ClusterStore) -> No
     assert {live_store.bug(bug).state for bug in ("over", "waits")} == {BugState.PENDING}
 
 
+def test_a_priority_changes_the_place_in_line(cli: Cli, live_store: ClusterStore) -> None:
+    ended(live_store, "over", {"outcome": "FIXED"})
+    live_store.submit([Bug(id=name) for name in ("first", "second", "third")])
+
+    some = cli("bug", "prioritise", "7", "third", "over", "--json")
+    low = cli("bug", "prioritise", "--", "-3", "first")
+    wrong = cli("bug", "prioritise", "1001", "first")
+
+    assert [(r["id"], r["done"], r["state"]) for r in json.loads(some.stdout)] == [
+        ("third", True, "PENDING"),
+        ("over", False, "DONE"),
+    ]
+    assert (some.returncode, low.returncode, wrong.returncode) == (4, 0, 2)
+    assert "it has its new place in line" in low.stdout
+    assert live_store.bug_ids()[:3] == ["third", "second", "first"]
+    assert json.loads(cli("bug", "show", "third", "--json").stdout)["priority"] == 7
+
+
 def test_a_drained_node_gets_nothing_until_it_is_resumed(
     cli: Cli, live_store: ClusterStore
 ) -> None:

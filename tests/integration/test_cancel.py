@@ -1,12 +1,9 @@
 """Cancelling in every live state, and running again from every terminal one, on real nodes."""
 
 import contextlib
-import dataclasses
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,7 @@ from fixwurx_celery.broker import make_app, node_queue
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.domain.nodes import WorkerState
 from tests.support.node_cluster import FOR_EVER, NodeCluster
-from tests.support.processes import NodeProcess, having, nodes
+from tests.support.processes import NodeProcess, having
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("shared")
@@ -25,14 +22,6 @@ pytestmark = pytest.mark.usefixtures("shared")
 HANG = {"sleep_s": FOR_EVER}
 WITHIN_S = 5.0
 """A running bug is gone so soon after it was cancelled, on a machine that is busy."""
-
-
-@contextmanager
-def only_node(cluster: NodeCluster, name: str, **given: object) -> Iterator[NodeProcess]:
-    """A node with the capability `name`, which no other has."""
-    settings = dataclasses.replace(cluster.settings, capabilities=frozenset({name}), **given)  # type: ignore[arg-type]
-    with nodes(settings, cluster.store, cluster.folder, f"{name}@here") as (node,):
-        yield node
 
 
 def submit(cluster: NodeCluster, *steps: dict[str, Any], on: str = "python", **given: Any) -> str:
@@ -64,7 +53,7 @@ def test_a_bug_in_line(cluster: NodeCluster) -> None:
 
 
 def test_a_bug_that_backs_off(cluster: NodeCluster) -> None:
-    with only_node(cluster, "patient", backoff_sec=600.0):
+    with cluster.only_node("patient", backoff_sec=600.0):
         bug = submit(cluster, {"crash": True}, on="patient")
         wait_until("it backs off", lambda: cluster.store.snapshot().delayed == 1, within_s=20)
 
@@ -79,7 +68,7 @@ def test_a_bug_that_is_assigned_to_a_node_which_does_not_consume(
     cluster: NodeCluster, tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
-    with only_node(cluster, "absent") as node:
+    with cluster.only_node("absent") as node:
         app = make_app(cluster.settings)
         queue, to = node_queue(node.name).name, [node.name]
         app.control.cancel_consumer(queue, destination=to, reply=True, timeout=10)
@@ -112,7 +101,7 @@ def test_a_bug_that_runs_deaf_and_has_left_its_session(
 
 
 def test_a_bug_on_a_node_that_drains(cluster: NodeCluster, mark: str) -> None:
-    with only_node(cluster, "leaving") as node:
+    with cluster.only_node("leaving") as node:
         bug = submit(cluster, {"children": mark, **HANG}, on="leaving")
         wait_until("its processes run", lambda: len(having(mark)) == 2, within_s=20)
         node.process.terminate()
@@ -128,7 +117,7 @@ def test_a_bug_on_a_node_that_drains(cluster: NodeCluster, mark: str) -> None:
 
 
 def test_a_bug_on_a_node_that_is_frozen_once_that_is_lost(cluster: NodeCluster, mark: str) -> None:
-    with only_node(cluster, "frozen") as node:
+    with cluster.only_node("frozen") as node:
         bug = submit(cluster, {"children": mark, **HANG}, on="frozen")
         wait_until("its processes run", lambda: len(having(mark)) == 2, within_s=20)
         everything = [psutil.Process(node.process.pid), *node.pool(), *node.engine_hosts()]
@@ -196,7 +185,7 @@ def test_a_bug_that_was_cancelled_runs_again_and_is_cancelled_again(
 def test_a_bug_that_waited_too_long_runs_again_when_there_is_a_node(cluster: NodeCluster) -> None:
     bug = submit(cluster, {}, on="late", limits={"waiting": 2})
     first = cluster.wait(bug)
-    with only_node(cluster, "late"):
+    with cluster.only_node("late"):
         cluster.connection.ring(cluster.store.retry(bug)[1])
 
         again = cluster.wait(bug)

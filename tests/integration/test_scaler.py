@@ -7,6 +7,7 @@ Whole nodes of real providers are in tests/providers.
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from fixwurx_celery.domain.bugs import Assignment, BugState
 from fixwurx_celery.domain.nodes import LaunchStage
 from fixwurx_celery.domain.scaling import ClusterView, ScalingDecision, decide
 from fixwurx_celery.providers import ProvidedState
+from fixwurx_celery.providers.local import LocalProvider
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.scaling_state import ScalingState
@@ -426,3 +428,64 @@ def test_without_a_provider_it_says_what_one_would_be_asked_for(
     assert decision.limits == ("no provider that could",)
     connection.close()
     bench.connection.close()
+
+
+# -- whose nodes they are ----------------------------------------------------------------------
+
+
+def launched_elsewhere(bench: Bench, scope: str) -> str:
+    """A node that somebody else launched, and that does not serve any more."""
+    term = bench.store.claim_tick("scale", "another", 10)
+    assert term is not None
+    node = f"auto1@{scope}"
+    bench.state.adopt_launch(
+        term,
+        node,
+        name="auto1",
+        profile="9|python",
+        scope=scope,
+        age_s=5,
+        stage=LaunchStage.STARTING,
+    )
+    bench.store.end_tick("scale", term)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_forgotten"), [("fake:elsewhere", False), ("fake:gone", True)]
+)
+def test_launches_of_others_are_forgotten_only_when_these_are_gone(
+    bench: Bench, scope: str, is_forgotten: bool
+) -> None:
+    node = launched_elsewhere(bench, scope)
+
+    bench.tick()
+
+    assert (node not in bench.stages()) is is_forgotten
+
+
+def test_a_program_that_ends_forgets_its_own_nodes_alone(bench: Bench) -> None:
+    theirs = launched_elsewhere(bench, "fake:elsewhere")
+    bench.store.submit([bug(f"b{i}") for i in range(4)])  # for three of them it has room
+    bench.tick()
+    assert set(bench.stages()) == {theirs, "auto1@fake"}
+
+    bench.pass_time(1)
+    bench.scaler.forget_nodes(bench.scaler.scope)
+
+    assert set(bench.stages()) == {theirs}
+
+
+def test_local_scopes_with_a_supervisor_of_their_own_are_gone_with_its_folder(
+    tmp_path: Path,
+) -> None:
+    supervised = LocalProvider(tmp_path, is_supervised=True)
+    host = LocalProvider(tmp_path / "usual")
+    gone = LocalProvider(tmp_path / "gone", is_supervised=True)
+
+    assert len({supervised.scope, host.scope, gone.scope}) == 3
+    assert host.is_gone(gone.scope)
+    assert not host.is_gone(supervised.scope)
+    assert not supervised.is_gone(host.scope), "a host's own supervisor starts when it is asked"
+    assert not host.is_gone(gone.scope.replace(host.hostname, "elsewhere"))
+    assert not host.is_gone("docker:abc")

@@ -152,6 +152,13 @@ class ModelCalls(Model):
         self.follow(events)
         return "CANCELLED"
 
+    def prioritise(self, bug_id: str, priority: int) -> dict[str, BugState]:
+        bug = self.bugs.get(bug_id)
+        if bug is None or bug.state is BugState.RESERVED or self.is_over(bug_id):
+            return {}
+        bug.priority = priority
+        return {bug_id: bug.state}
+
     def release(self, bug_id: str, events: list[Event]) -> str:
         bug = self.bugs.get(bug_id)
         if bug is None:

@@ -1,6 +1,9 @@
 """Nodes under test that run scripted engines, and a client's way to them."""
 
+import dataclasses
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +11,7 @@ from fixwurx_celery.cluster import ClusterResourceManager, Connection
 from fixwurx_celery.domain.bugs import Bug, BugState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import BugRecord
+from tests.support.processes import NodeProcess, nodes
 from tests.support.waiting import wait_until
 
 __all__ = ["FOR_EVER", "NodeCluster"]
@@ -23,6 +27,13 @@ class NodeCluster:
         self.connection = Connection(settings)
         self.store = self.connection.store
         self.manager = ClusterResourceManager(connection=self.connection)
+
+    @contextmanager
+    def only_node(self, capability: str, **given: Any) -> Iterator[NodeProcess]:
+        """A node with a capability that no other has."""
+        settings = dataclasses.replace(self.settings, capabilities=frozenset({capability}), **given)
+        with nodes(settings, self.store, self.folder, f"{capability}@here") as (node,):
+            yield node
 
     def submit(self, *steps: dict[str, Any], **given: Any) -> str:
         bug = Bug(

@@ -67,6 +67,7 @@ for _, bug in ipairs(due(LEASES)) do
   if f[1] == 'RUNNING' or f[1] == 'RESERVED' then
     if f[1] == 'RUNNING' then heal(f[2], 0.7) end
     give_back(bug, 'attempts', 'its lease was not renewed')
+    tally('lease_over')
     fill(f[2])
   else
     redis.call('ZREM', LEASES, bug)
