@@ -8,7 +8,7 @@ OUT    ?= out
 .PHONY: help demo test test-all rabbitmq docker kubernetes lint format ci bench up docs chaos soak clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z./-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.demo ## Repair the broken repositories of examples/ on three real nodes
 	$(BIN)/fixwurx-celery run examples/bugs.yaml -o $(OUT) \
@@ -55,6 +55,10 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python -m fixwurx_celery.store.keys > docs/redis-keys.md
 	$(BIN)/python -m fixwurx_celery.cli.reference > docs/cli.md
 	$(BIN)/python -m fixwurx_celery.cli.reference settings > docs/configuration.md
+
+docker/.env: ## Make the passwords of docker/compose.yaml
+	@umask 077; for name in STORE FLOWER GRAFANA; do \
+	  echo "$${name}_PASSWORD=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > $@
 
 up: $(VENV)/.demo ## Keep a cluster running in this terminal
 	$(BIN)/fixwurx-celery up

@@ -84,8 +84,11 @@ def test_a_pulse_that_cannot_be_written_keeps_nobody_from_work(tmp_path: Path) -
 class Page(http.server.BaseHTTPRequestHandler):
     """Answers as Flower's own page of health does."""
 
+    status = 200
+
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/healthcheck" else 404)
+        asked = self.path == "/healthcheck"
+        self.send_response(type(self).status if asked else 404)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -102,8 +105,13 @@ def port() -> Iterator[int]:
         thread.join(10)
 
 
-def test_flower_is_well_when_its_page_of_health_is_there(settings: Settings, port: int) -> None:
-    assert list(troubles(settings, {(Role.FLOWER, port)})) == []
+@pytest.mark.parametrize(("status", "is_well"), [(200, True), (401, True), (500, False)])
+def test_flower_is_well_when_it_answers_or_asks_for_a_login(
+    settings: Settings, port: int, status: int, is_well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Page, "status", status)
+
+    assert (list(troubles(settings, {(Role.FLOWER, port)})) == []) is is_well
 
 
 def test_flower_is_not_well_when_nobody_answers(settings: Settings) -> None:
