@@ -41,9 +41,7 @@ def test_the_command_line_says_what_a_process_is(command: str, roles: set[object
 
 
 def test_a_node_is_well_while_its_pulse_is_young(settings: Settings) -> None:
-    assert list(troubles(settings, NODE)) == [
-        "node: it is not in service yet, or it is leaving"
-    ]
+    assert list(troubles(settings, NODE)) == ["node: it is not in service yet, or it is leaving"]
 
     pulse = Pulse(settings, Role.NODE)
     pulse.beat()
