@@ -116,7 +116,7 @@ class Images:
             cli.write_text(STORE_CLI)
             cli.chmod(0o755)
             Path(context, "Dockerfile").write_text("\n".join(STORE_LINES))
-            self.docker("build", "-t", STORE_IMAGE, context, within_s=120)
+            self.docker("build", "--network=host", "-t", STORE_IMAGE, context, within_s=120)
 
     def build(self, tag: str = IMAGE, *options: str) -> None:
         """Ours, as docs/containers.md says for a machine without a network."""

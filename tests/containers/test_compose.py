@@ -1,0 +1,259 @@
+"""The compose file, run as docs/containers.md says; and what holds when a node of it is killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.documented import documented
+from tests.support.images import IMAGE, STORE_IMAGE, Images
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+COMMANDS = documented("containers.md", "Compose")
+UP = "docker compose up -d --wait"
+FIXED = re.compile(r"\[\d+/\d+\].* FIXED")
+LOCAL = (
+    f"STORE_IMAGE={STORE_IMAGE}", "BUILD_NO_INDEX=1", "BUILD_FIND_LINKS=/src/wheels",
+    "BUILD_NETWORK=host",
+)  # fmt: skip
+"""What there is instead of a registry and an index."""
+FEW = ("build-order", "invoice-discount", "leap-second-table", "hyperbolic-evaluation")
+
+
+@dataclass
+class Stack:
+    """The cluster of the compose file."""
+
+    images: Images
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.images.environment, "COMPOSE_FILE": "docker/compose.yaml"}
+
+    def run(self, command: str, within_s: float = 240) -> str:
+        """As typed in the checkout; what it printed. Fails when it does."""
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=self.images.checkout, env=self.environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    @contextmanager
+    def running(self, command: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+        """As typed in a terminal of its own, and ended by Ctrl-C."""
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"], cwd=self.images.checkout, env=self.environment,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+
+    def containers(self, service: str = "") -> list[dict[str, Any]]:
+        """Those that run, as `docker inspect` has them."""
+        ids = self.run(f"docker compose ps -q {service}").split()
+        found: list[dict[str, Any]] = json.loads(self.run(f"docker inspect {' '.join(ids)}"))
+        return found
+
+    def cli(self, *arguments: str) -> Any:
+        """The answer as JSON."""
+        return json.loads(self.run(f"docker compose run --rm cli {' '.join(arguments)} --json"))
+
+    def bugs(self) -> dict[str, str]:
+        """State by id."""
+        return {bug["id"]: bug["state"] for bug in self.cli("bug", "list")}
+
+
+@pytest.fixture(scope="module")
+def stack(materials: Images) -> Iterator[Stack]:
+    """Nothing of it runs yet; the image is not built."""
+    made = Stack(materials)
+    made.run(f"docker image rm -f {IMAGE}")
+    made.run(COMMANDS[0])
+    with (materials.checkout / "docker/.env").open("a") as file:
+        file.write("\n".join(("", *LOCAL, "")))
+    yield made
+    made.run("docker compose --profile '*' down --volumes --remove-orphans")
+
+
+@pytest.fixture
+def up(stack: Stack) -> Stack:
+    """Two nodes and all others run and are well."""
+    stack.run(UP, within_s=600)
+    return stack
+
+
+def test_one_command_brings_everything_and_the_first_patch(stack: Stack, tmp_path: Path) -> None:
+    [command] = [each for each in COMMANDS if "--profile demo" in each]
+    stack.run("docker compose build", within_s=600)
+    log, began = tmp_path / "log", time.monotonic()
+
+    with stack.running(command, log):
+        wait_until("the first patch", lambda: FIXED.search(log.read_text()), within_s=120)
+        print(f"from `docker compose up` to the first patch: {time.monotonic() - began:.1f} s")
+
+    assert stack.run("docker compose ps -q") == "", "Ctrl-C stops it"
+    stack.run("docker compose --profile demo down --volumes")
+
+
+def test_what_is_documented_is_done_as_it_is_written(stack: Stack) -> None:
+    ours = [each for each in COMMANDS[2:] if "monitoring" not in each]
+    assert ours[1] == UP
+    assert ours[-1] == "docker compose down --volumes"
+    waiting = "fixwurx-celery bug list --json"
+
+    for command in ours:
+        if "bug patch" in command:
+            wait_until("the bug is fixed", lambda: stack.bugs()["build-order"] == "DONE",
+                       within_s=120)  # fmt: skip
+        said = stack.run(command)
+        if "--scale node=3" in command:
+            assert len(stack.cli("node", "list")) == 3
+        if "bug patch" in command:
+            assert "diff --git a/src/forge/plan.py b/src/forge/plan.py" in said
+
+    assert waiting
+    assert left(stack) == []
+
+
+def left(stack: Stack) -> list[str]:
+    """Containers, volumes and networks of the project."""
+    label = "label=com.docker.compose.project=fixwurx"
+    asked = ("ps -aq", "volume ls -q", "network ls -q")
+    return [
+        line for what in asked for line in stack.run(f"docker {what} --filter {label}").split()
+    ] + stack.run("docker volume ls -q").split()
+
+
+def test_nobody_has_more_than_he_needs(up: Stack) -> None:
+    for container in up.containers():
+        name, host = container["Name"], container["HostConfig"]
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["CapAdd"] is None, name
+        assert not host["Privileged"], name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert host["Memory"] > 0, name
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+        assert container["Config"]["User"] not in ("", "0", "root"), name
+        assert container["State"]["Health"]["Status"] == "healthy", name
+        published = {port for ports in (host["PortBindings"] or {}).values() for port in
+                     (each["HostIp"] for each in ports)}  # fmt: skip
+        assert published == ({"127.0.0.1"} if "flower" in name else set()), name
+        grace_s = container["Config"].get("StopTimeout")
+        assert (
+            grace_s
+            == {"node": 50, "controller": 20, "store": 30, "flower": None}[name.split("-")[1]]
+        )
+
+
+def test_passwords_are_in_no_list_of_processes_and_in_no_log(up: Stack) -> None:
+    text = (up.images.checkout / "docker/.env").read_text()
+    passwords = re.findall(r"^\w+_PASSWORD=(\w+)$", text, re.MULTILINE)
+    assert len(set(passwords)) == 3
+    assert all(len(each) == 48 for each in passwords)
+
+    shown = up.run("docker compose top; docker compose logs")
+    assert [each for each in passwords if each in shown] == []
+
+
+def test_commands_of_repositories_have_a_sandbox_in_the_container(up: Stack) -> None:
+    """bubblewrap, with what docker/seccomp.json and the compose file allow a node."""
+    inside = (
+        "bwrap --unshare-all --disable-userns --die-with-parent --new-session --cap-drop ALL "
+        "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib "
+        "--symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp "
+        "sh -c 'ls /proc | grep -c ^[0-9]; ls /var/lib/fixwurx 2>&1'"
+    )
+
+    said = up.run(f'docker compose exec -T node bash -c "{inside} || true"').split("\n")
+
+    assert int(said[0]) < 6, "it sees its own processes alone"
+    assert "No such file" in said[1]
+
+
+@pytest.fixture
+def few(up: Stack) -> Stack:
+    """With a manifest of some examples, each thrice."""
+    manifest = up.images.checkout / "examples/few.yaml"
+    bugs = "".join(
+        f"- id: {name}-{i}\n  source: {{path: ./{name}}}\n  reproduce: python -m pytest -q -x\n"
+        for name in FEW
+        for i in range(3)
+    )
+    manifest.write_text(f"bugs:\n{bugs}")
+    return up
+
+
+def test_a_node_that_is_killed_comes_back_and_its_bugs_go_on(few: Stack) -> None:
+    nodes = {each["worker_id"] for each in few.cli("node", "list")}
+    few.run('docker compose run --rm -v "$PWD/examples:/bugs:ro" cli submit /bugs/few.yaml')
+    victim = wait_until("a node is at work", lambda: busy(few), within_s=60)
+
+    os.kill(victim["State"]["Pid"], signal.SIGKILL)
+
+    wait_until(
+        "all bugs have ended",
+        lambda: {few.bugs()[f"{name}-{i}"] for name in FEW for i in range(3)} == {"DONE"},
+        within_s=300,
+    )
+    wait_until("the container is back", lambda: len(few.containers("node")) == 2, within_s=30)
+    after = few.cli("node", "list")
+    assert {each["worker_id"] for each in after} == nodes, "each has its name again"
+    few.run("docker compose run --rm cli doctor")
+
+
+def busy(stack: Stack) -> dict[str, Any] | None:
+    """The container of a node that has bugs."""
+    at_work = [
+        each["worker_id"]
+        for each in stack.cli("node", "list")
+        if each["free_agents"] < each["total_agents"]
+    ]
+    for container in stack.containers("node"):
+        if f"node@{container['Config']['Hostname']}" in at_work:
+            return container
+    return None
+
+
+def test_a_store_that_restarts_has_forgotten_nothing(up: Stack) -> None:
+    up.run("docker compose run --rm cli strategy set ROUND_ROBIN")
+
+    [store] = up.containers("store")
+    os.kill(store["State"]["Pid"], signal.SIGKILL)
+    wait_until("the store is back", lambda: healthy(up, "store"), within_s=60)
+
+    assert up.cli("strategy", "show")["strategy"] == "ROUND_ROBIN"
+    wait_until(
+        "nodes are there again",
+        lambda: [each["state"] for each in up.cli("node", "list")].count("READY") == 2,
+        within_s=60,
+    )
+    wait_until("all are well", lambda: all(healthy(up, each) for each in SERVICES),
+               within_s=60)  # fmt: skip
+
+
+SERVICES = ("store", "controller", "node", "flower")
+
+
+def healthy(stack: Stack, service: str) -> bool:
+    return all(
+        each["State"].get("Health", {}).get("Status") == "healthy"
+        for each in stack.containers(service)
+    )
