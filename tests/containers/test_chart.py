@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import absent
 from tests.support.docker_daemon import DockerDaemon
+from tests.support.documented import documented
 from tests.support.images import IMAGE, STORE_IMAGE, Images, NoImages, made_images
 from tests.support.kube import Kube, quiet_port
 from tests.support.processes import ROOT
@@ -130,7 +133,7 @@ def release(images: Images, kube: Kube, tmp_path: Path) -> Iterator[Release]:
 
 
 @contextlib.contextmanager
-def volume_for(release: Release, path: str, folder: Path) -> Iterator[None]:
+def volume_for(release: Release, path: str, folder: Path, name: str = RELEASE) -> Iterator[None]:
     """A volume for the store's claim: nobody makes them here."""
     place = folder / "store"
     place.mkdir(mode=0o777)
@@ -140,7 +143,7 @@ def volume_for(release: Release, path: str, folder: Path) -> Iterator[None]:
         "metadata": {"name": path.rpartition("/")[2]},
         "spec": {"capacity": {"storage": "4Gi"}, "accessModes": ["ReadWriteOnce"],
                  "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": str(place)},
-                 "claimRef": {"namespace": release.namespace, "name": f"data-{RELEASE}-store-0"}},
+                 "claimRef": {"namespace": release.namespace, "name": f"data-{name}-store-0"}},
     })  # fmt: skip
     try:
         yield
@@ -155,15 +158,12 @@ def test_a_bug_is_fixed_in_a_pod_and_nothing_is_left_of_the_release(
     release.helm.install(str(CHART), RELEASE, release.values)
     release.waits_until_ready("store")
     manifest = tmp_path / "bugs.yaml"
-    manifest.write_text(
-        f"bugs:\n- id: one\n  source: {{path: {ROOT}/examples/build-order}}\n"
-        "  reproduce: python -m pytest -q -x\n"
-    )
+    manifest.write_text(manifest_of("build-order"))
 
     release.fixwurx("submit", str(manifest), "--wait")
 
     print(f"from `helm install` to the first patch: {time.monotonic() - began:.1f} s")
-    assert "diff --git" in release.fixwurx("bug", "patch", "one").stdout
+    assert "diff --git" in release.fixwurx("bug", "patch", "build-order").stdout
     [node] = release.pods("node")
     assert node["spec"]["containers"][0]["image"] == f"{IMAGE}:0.1.0"
     assert_restricted(node)
@@ -219,7 +219,7 @@ def test_an_upgrade_keeps_the_password_and_the_nodes(release: Release) -> None:
     [node] = release.waits_until_ready("node")
     secret = release.secret(f"{RELEASE}-store")
 
-    values["settings"] = {**values["settings"], "FIXWURX_MAX_WORKERS": "3"}
+    values["settings"] = {"FIXWURX_MIN_WORKERS": "2"}  # the static one is one of them
     values["staticNodes"] = {"replicas": 1}
     release.helm.upgrade(str(CHART), RELEASE, values)
 
@@ -237,6 +237,84 @@ def test_an_upgrade_keeps_the_password_and_the_nodes(release: Release) -> None:
 
     release.helm.test(RELEASE, timeout=120)
     assert release.pods("doctor") == [], "the doctor has been, and gone"
+
+
+@pytest.fixture
+def documented_release(release: Release, tmp_path: Path) -> Iterator[Release]:
+    """As docs/containers.md calls it, and its namespace."""
+    path = "/api/v1/namespaces/fixwurx"
+    (tmp_path / "values.yaml").write_text(
+        yaml.safe_dump({**release.values, "pod": {
+            **release.values["pod"],
+            "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["fixwurx-store"]}],
+        }})
+    )  # fmt: skip
+    made = Release(release.kube, "fixwurx", release.helm, release.values)
+    folder = tmp_path / "documented"
+    folder.mkdir()
+    with volume_for(made, "/api/v1/persistentvolumes/documented", folder, "fixwurx"):
+        yield made
+        release.kube.ask("DELETE", path)
+        wait_until("the namespace is gone", lambda: not release.kube.has(path), within_s=120)
+
+
+def test_what_is_documented_is_done_as_it_is_written(
+    documented_release: Release, tmp_path: Path
+) -> None:
+    """`helm` is a stand-in on the library of that name, and pods are at 127.0.0.1 without kubectl's
+    port-forward; all else is typed as it stands there."""
+    if not shutil.which("kubectl"):
+        pytest.skip("needs kubectl")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, line in {
+        "helm": f'exec {sys.executable} -m tests.support.helm_command "$@"',
+        "fixwurx-celery": f"exec {sys.executable} -c '{COMMAND}' \"$@\"",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    kube = documented_release.kube
+    port = documented_release.values["store"]["port"]
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT), "KUBECONFIG": str(kube.folder / "admin.kubeconfig"),
+        "HELM_VALUES": str(tmp_path / "values.yaml"),
+    }  # fmt: skip
+    few = tmp_path / "few.yaml"
+    few.write_text(manifest_of("build-order", "leap-second-table"))
+
+    def run(*commands: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["bash", "-c", "\n".join(commands)], cwd=ROOT, env=environment,
+            capture_output=True, text=True, timeout=400, check=False,
+        )  # fmt: skip
+
+    upgrade = documented("containers.md", "Upgrades")
+    commands = documented("containers.md", "Kubernetes")
+    waiting: list[str] = []
+    for command in [*commands[:6], *upgrade, *commands[6:]]:
+        if "port-forward" in command:
+            continue
+        if command.startswith("password="):
+            waiting.append(command)
+            continue
+        local = command.replace(":6379", f":{port}").replace("examples/bugs.yaml", str(few))
+        done = run(*waiting, local)
+        waiting.clear()
+        # One of the examples is sound: in part fixed is 4.
+        expected = 4 if "submit" in command else 0
+        assert done.returncode == expected, (command, done.stdout, done.stderr)
+        if "submit" in command:
+            assert "build-order  FIXED" in done.stderr
+    assert documented_release.pods() == []
+
+
+def manifest_of(*names: str) -> str:
+    return "bugs:\n" + "".join(
+        f"- id: {name}\n  source: {{path: {ROOT}/examples/{name}}}\n"
+        "  reproduce: python -m pytest -q -x\n"
+        for name in names
+    )
 
 
 def test_the_store_keeps_what_it_knows_when_its_pod_is_replaced(release: Release) -> None:

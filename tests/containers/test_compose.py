@@ -28,6 +28,13 @@ LOCAL = (
     "BUILD_NETWORK=host",
 )  # fmt: skip
 """What there is instead of a registry and an index."""
+SANDBOXED = (
+    "bwrap --unshare-all --disable-userns --die-with-parent --new-session --cap-drop ALL "
+    "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib "
+    "--symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp "
+    "sh -c 'ls /proc | grep -c ^[0-9]; ls /var/lib/fixwurx 2>&1'"
+)
+SUBMIT_FEW = 'docker compose run --rm -v "$PWD/examples:/bugs:ro" cli submit /bugs/few.yaml'
 FEW = ("build-order", "invoice-discount", "leap-second-table", "hyperbolic-evaluation")
 
 
@@ -116,8 +123,6 @@ def test_what_is_documented_is_done_as_it_is_written(stack: Stack) -> None:
     ours = [each for each in COMMANDS[2:] if "monitoring" not in each]
     assert ours[1] == UP
     assert ours[-1] == "docker compose down --volumes"
-    waiting = "fixwurx-celery bug list --json"
-
     for command in ours:
         if "bug patch" in command:
             wait_until("the bug is fixed", lambda: stack.bugs()["build-order"] == "DONE",
@@ -128,7 +133,6 @@ def test_what_is_documented_is_done_as_it_is_written(stack: Stack) -> None:
         if "bug patch" in command:
             assert "diff --git a/src/forge/plan.py b/src/forge/plan.py" in said
 
-    assert waiting
     assert left(stack) == []
 
 
@@ -175,48 +179,43 @@ def test_passwords_are_in_no_list_of_processes_and_in_no_log(up: Stack) -> None:
 
 def test_commands_of_repositories_have_a_sandbox_in_the_container(up: Stack) -> None:
     """bubblewrap, with what docker/seccomp.json and the compose file allow a node."""
-    inside = (
-        "bwrap --unshare-all --disable-userns --die-with-parent --new-session --cap-drop ALL "
-        "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib "
-        "--symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp "
-        "sh -c 'ls /proc | grep -c ^[0-9]; ls /var/lib/fixwurx 2>&1'"
-    )
+    assert_has_sandbox(up, up.run("docker compose ps -q node").split()[0])
 
-    said = up.run(f'docker compose exec -T node bash -c "{inside} || true"').split("\n")
+
+def assert_has_sandbox(stack: Stack, container: str) -> None:
+    said = stack.run(f'docker exec {container} bash -c "{SANDBOXED} || true"').split("\n")
 
     assert int(said[0]) < 6, "it sees its own processes alone"
     assert "No such file" in said[1]
 
 
-@pytest.fixture
-def few(up: Stack) -> Stack:
-    """With a manifest of some examples, each thrice."""
-    manifest = up.images.checkout / "examples/few.yaml"
+def write_few(stack: Stack) -> None:
+    """A manifest of some examples, each thrice."""
     bugs = "".join(
         f"- id: {name}-{i}\n  source: {{path: ./{name}}}\n  reproduce: python -m pytest -q -x\n"
         for name in FEW
         for i in range(3)
     )
-    manifest.write_text(f"bugs:\n{bugs}")
-    return up
+    (stack.images.checkout / "examples/few.yaml").write_text(f"bugs:\n{bugs}")
 
 
-def test_a_node_that_is_killed_comes_back_and_its_bugs_go_on(few: Stack) -> None:
-    nodes = {each["worker_id"] for each in few.cli("node", "list")}
-    few.run('docker compose run --rm -v "$PWD/examples:/bugs:ro" cli submit /bugs/few.yaml')
-    victim = wait_until("a node is at work", lambda: busy(few), within_s=60)
+def test_a_node_that_is_killed_comes_back_and_its_bugs_go_on(up: Stack) -> None:
+    write_few(up)
+    nodes = {each["worker_id"] for each in up.cli("node", "list")}
+    up.run(SUBMIT_FEW)
+    victim = wait_until("a node is at work", lambda: busy(up), within_s=60)
 
     os.kill(victim["State"]["Pid"], signal.SIGKILL)
 
     wait_until(
         "all bugs have ended",
-        lambda: {few.bugs()[f"{name}-{i}"] for name in FEW for i in range(3)} == {"DONE"},
+        lambda: {up.bugs()[f"{name}-{i}"] for name in FEW for i in range(3)} == {"DONE"},
         within_s=300,
     )
-    wait_until("the container is back", lambda: len(few.containers("node")) == 2, within_s=30)
-    after = few.cli("node", "list")
+    wait_until("the container is back", lambda: len(up.containers("node")) == 2, within_s=30)
+    after = up.cli("node", "list")
     assert {each["worker_id"] for each in after} == nodes, "each has its name again"
-    few.run("docker compose run --rm cli doctor")
+    up.run("docker compose run --rm cli doctor")
 
 
 def busy(stack: Stack) -> dict[str, Any] | None:
@@ -247,6 +246,35 @@ def test_a_store_that_restarts_has_forgotten_nothing(up: Stack) -> None:
     )
     wait_until("all are well", lambda: all(healthy(up, each) for each in SERVICES),
                within_s=60)  # fmt: skip
+
+
+def test_with_scaling_the_controller_starts_hardened_nodes_and_stops_them(stack: Stack) -> None:
+    with (stack.images.checkout / "docker/.env").open("a") as file:
+        file.write(f"DOCKER_GID=0\nDOCKER_SOCKET={stack.images.daemon.folder}/s.sock\n")
+    settings = stack.images.checkout / "docker/cluster.env"
+    before = settings.read_text()
+    settings.write_text(before + "FIXWURX_MIN_WORKERS=0\nFIXWURX_SCALING_INTERVAL_SEC=2\n"
+                                 "FIXWURX_SCALE_DOWN_WINDOW_SEC=10\n")  # fmt: skip
+    [up_with_scaling, *others, end] = documented("containers.md", "Scaling on one host")
+    started = "docker ps -q --filter label=fixwurx.node"
+    stack.run("docker compose down --volumes")
+    write_few(stack)
+    try:
+        stack.run(up_with_scaling, within_s=600)
+        stack.run(SUBMIT_FEW)
+
+        node = wait_until("a node is started", lambda: stack.run(started).split(), within_s=60)[0]
+        [found] = json.loads(stack.run(f"docker inspect {node}"))
+        assert found["HostConfig"]["ReadonlyRootfs"]
+        assert found["HostConfig"]["CapDrop"] == ["ALL"]
+        assert_has_sandbox(stack, node)
+        wait_until("all bugs have ended", lambda: set(stack.bugs().values()) == {"DONE"},
+                   within_s=300)  # fmt: skip
+        wait_until("no node is left", lambda: not stack.run(started), within_s=120)
+    finally:
+        settings.write_text(before)
+        for command in (*others, end):
+            stack.run(command)
 
 
 SERVICES = ("store", "controller", "node", "flower")

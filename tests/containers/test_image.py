@@ -3,12 +3,14 @@
 import json
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.documented import documented
 from tests.support.images import IMAGE, STORE_IMAGE, Images
 from tests.support.waiting import wait_until
 
@@ -178,3 +180,29 @@ def test_the_command_line_is_in_it(images: Images) -> None:
                          check=False)  # fmt: skip
 
     assert "FIXWURX_REDIS_URL" in said.stdout + said.stderr
+
+
+def test_what_is_documented_is_done_as_it_is_written(images: Images) -> None:
+    build, *others = documented("containers.md", "The image")
+
+    # What the fixture did, with where to find packages in a machine without an index.
+    assert build == f"docker build -t {IMAGE} -f docker/Dockerfile ."
+    for command in others:
+        said = images.docker(*command.removeprefix("docker ").split()).stdout
+        assert said.startswith("fixwurx-celery ")
+
+
+def test_more_is_installed_on_top_where_it_is_found(images: Images) -> None:
+    folder = images.folder / "derived"
+    folder.mkdir()
+    [wheel] = images.checkout.glob("wheels/trove_classifiers-*.whl")
+    shutil.copy2(wheel, folder)
+    (folder / "Dockerfile").write_text(
+        f"FROM {IMAGE}\nUSER root\nCOPY *.whl /tmp/\n"
+        "RUN pip install --no-cache-dir --no-index /tmp/*.whl\nUSER 10001:10001\n"
+    )
+
+    images.docker("build", "--network=none", "-t", "derived", str(folder), within_s=200)
+
+    images.docker("run", "--rm", "--network=none", "derived", "python", "-c",
+                  "import trove_classifiers, fixwurx_celery")  # fmt: skip
