@@ -321,9 +321,9 @@ def _host_config(given: Mapping[str, Any]) -> Any:
     """Raises ConfigurationError for values that the SDK does not take."""
     options = dict(given)
     security = options.get("security_opt") or []
+    if security:
+        options["security_opt"] = [_for_daemon(one) for one in security if one != OPEN_PATHS]
     try:
-        if security:
-            options["security_opt"] = [_for_daemon(one) for one in security if one != OPEN_PATHS]
         for name, build in BUILDERS.items():
             if name in options:
                 options[name] = [build(**one) for one in options[name]]
@@ -339,7 +339,7 @@ def _host_config(given: Mapping[str, Any]) -> Any:
 
 def _for_daemon(security: str) -> str:
     """As Docker's own command line does it, the file of `seccomp=FILE` is read here."""
-    name, _, value = security.partition("=")
+    name, _, value = str(security).partition("=")
     if name != "seccomp" or value in ("unconfined", "builtin") or value.startswith("{"):
         return security
     try:
