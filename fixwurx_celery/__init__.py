@@ -5,6 +5,7 @@ is imported when it is first asked for. `celery -A fixwurx_celery` finds the nod
 `app`, made from FIXWURX_* variables.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,10 @@ def __getattr__(name: str) -> Any:
         from fixwurx_celery.settings import Settings
         from fixwurx_celery.worker.app import node_app
 
-        found: Any = node_app(Settings.from_environment())
+        settings = Settings.from_environment()
+        found: Any = node_app(settings)
+        if "flower.command" in sys.modules:  # `celery -A fixwurx_celery flower`, perhaps
+            import_module(f"{__name__}.dashboard.installing").install(settings)
     elif name in HOMES:
         found = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     else:

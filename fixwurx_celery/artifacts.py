@@ -4,6 +4,7 @@ By default they lie in the store itself, compressed, bounded and expiring; `FIXW
 an fsspec URL instead (a shared folder, an object store).
 """
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ class Artifacts(Protocol):
 
     def get(self, ref: str) -> bytes:
         """The bytes. Raises FixwurxError when they are not there (any more)."""
+
+
+REF = re.compile(r"[0-9a-f]{64}")
 
 
 def _ref(content: bytes) -> str:
@@ -108,7 +112,10 @@ class FolderArtifacts:
         return ref
 
     def get(self, ref: str) -> bytes:
-        """See Artifacts."""
+        """See Artifacts. A reference comes with an outcome, which an engine of anybody's made: one
+        that is no name of ours could name any file here."""
+        if not REF.fullmatch(ref):
+            raise _missing(ref)
         try:
             content: bytes = self._fs.cat_file(f"{self._root}/{ref[:2]}/{ref}")
         except FileNotFoundError:

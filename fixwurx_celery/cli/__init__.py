@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "scale": "fixwurx_celery.cli.scale:scale",
     "strategy": "fixwurx_celery.cli.strategy:strategy",
     "watch": "fixwurx_celery.cli.watch:watch",
+    "flower": "fixwurx_celery.cli.flower:flower",
     "metrics": "fixwurx_celery.cli.metrics:metrics",
     "config": "fixwurx_celery.cli.config:config",
     "doctor": "fixwurx_celery.cli.doctor:doctor",

@@ -12,7 +12,7 @@ import click
 
 from fixwurx_celery.cli.connection import cluster, patiently
 from fixwurx_celery.cli.findings import bugs as counted
-from fixwurx_celery.cli.node import NODE_COLUMNS, node_row, with_starting
+from fixwurx_celery.cli.node import NODE_COLUMNS, node_row
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, drawn, terminal_size
 from fixwurx_celery.domain.bugs import BugState
@@ -159,7 +159,7 @@ def frame(
         f"{counts['finished']} ended  {snapshot.strategy}",
         "",
     ]
-    nodes = [one for one in with_starting(snapshot) if one.state is not WorkerState.OFFLINE]
+    nodes = [one for one in snapshot.with_starting if one.state is not WorkerState.OFFLINE]
     parts = [
         drawn(NODE_COLUMNS, [node_row(node, snapshot) for node in nodes], columns)
         if nodes

@@ -239,7 +239,7 @@ class Guardian:
 
 
 def tell(event: str, **fields: Any) -> None:
-    """A line to the command, if it still lives."""
+    """A line to the owner, if it still lives, and reads: one that does not must not hold us up."""
     with contextlib.suppress(OSError):
         os.write(1, (json.dumps({"event": event, **fields}) + "\n").encode())
 
@@ -247,6 +247,7 @@ def tell(event: str, **fields: Any) -> None:
 def main() -> None:
     """Reads what to start, keeps it running, and ends it."""
     inherit_orphans()
+    os.set_blocking(1, False)
     order = read_line(0)
     if not order:
         return

@@ -83,7 +83,7 @@ class ClusterEngineView:
         nodes by name."""
         measured = self._look()
         nodes = measured.nodes if measured else ()
-        return {node.worker_id: (node.agents - node.free) / node.agents for node in nodes}
+        return {node.worker_id: (node.agents - node.free) / max(1, node.agents) for node in nodes}
 
     @property
     def planner_metrics(self) -> dict[str, float]:

@@ -30,7 +30,7 @@ except ImportError as error:
         ]
     ) from error
 
-__all__ = ["REGISTRY", "BusCollector", "ClusterCollector", "page_of"]
+__all__ = ["REGISTRY", "BusCollector", "ClusterCollector", "default_page", "page_of"]
 
 BOUNDS: Final = (*(str(ms / 1000) for ms in SCALE_MS), "+Inf")
 
@@ -83,6 +83,11 @@ def page_of(*collectors: Collector) -> Callable[[], bytes]:
     for collector in collectors:
         registry.register(collector)
     return lambda: generate_latest(registry)
+
+
+def default_page() -> bytes:
+    """Writes what is in the default registry: in Flower's process also what Flower counts."""
+    return generate_latest(REGISTRY)
 
 
 def _empty(family: Family) -> Metric:

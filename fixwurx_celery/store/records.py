@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
@@ -20,6 +20,7 @@ __all__ = [
     "BugRecord",
     "Event",
     "Launch",
+    "Progress",
     "Snapshot",
     "Started",
     "Submission",
@@ -33,6 +34,7 @@ __all__ = [
 
 
 STAGES: Final = {str(stage): stage for stage in LaunchStage}
+STATES: Final = {str(state): state for state in BugState}
 
 COUNTED: Final = {
     BugClock.WAITING: "waited_ms",
@@ -172,9 +174,18 @@ class Launch(NamedTuple):
     since_ms: int
 
 
+class Progress(NamedTuple):
+    """How far a bug is that a node holds. `since_ms` is when it started there; of one that has not
+    started, when it was given to the node."""
+
+    state: BugState
+    phase: str
+    since_ms: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The cluster at one instant."""
+    """The cluster at one instant. `progress` is by bug, and empty unless it was asked for."""
 
     now_ms: int
     strategy: BalancingStrategy
@@ -185,6 +196,7 @@ class Snapshot:
     delayed: int
     finished: int
     launches: Mapping[str, Launch]
+    progress: Mapping[str, Progress] = field(default_factory=dict)
 
     @classmethod
     def of_nothing(cls, strategy: BalancingStrategy) -> "Snapshot":
@@ -203,6 +215,31 @@ class Snapshot:
     def live(self) -> Sequence[WorkerNode]:
         """The nodes in service."""
         return [node for node in self.nodes if node.state is not WorkerState.OFFLINE]
+
+    @property
+    def with_starting(self) -> Sequence[WorkerNode]:
+        """The nodes by name, with those that were launched and have not registered."""
+        known = {node.worker_id: node for node in self.nodes}
+        for one in self.launches.values():
+            found = known.get(one.node)
+            if one.stage is LaunchStage.STARTING and (
+                found is None or found.state is WorkerState.OFFLINE
+            ):
+                spec = NodeSpec.of_profile(one.profile)
+                known[one.node] = WorkerNode(
+                    worker_id=one.node,
+                    state=WorkerState.STARTING,
+                    total_agents=spec.agents,
+                    free_agents=0,
+                    capabilities=spec.capabilities,
+                    last_heartbeat=one.at_ms / 1000,
+                )
+        return sorted(known.values(), key=lambda node: node.worker_id)
+
+    def stage_of(self, worker_id: str) -> str:
+        """How far a node is that a controller launched; empty for others."""
+        found = self.launches.get(worker_id)
+        return found.stage.lower() if found else ""
 
     @property
     def total_agents(self) -> int:
@@ -289,6 +326,11 @@ def snapshot(seen: Mapping[str, Any]) -> Snapshot:
         finished=int(seen["finished"]),
         launches={
             node: launch(node, json.loads(text)) for node, text in (seen["launches"] or {}).items()
+        },
+        progress={
+            bug: Progress(STATES[state], phase or "WAIT", int(since_ms) if since_ms else None)
+            for entry in seen["nodes"] or []
+            for bug, (state, phase, since_ms) in (entry.get("progress") or {}).items()
         },
     )
 

@@ -295,7 +295,7 @@ class Runner:
         elif now - run.seen_going_at > self._settings.lease_sec:
             run.ended = End.DIED  # frozen from outside; the bug runs again
             return
-        if run.is_alone:  # no engine waits twice for a store that does not answer
+        if run.is_alone:  # its engine has waited for the last call, and not for this one too
             self._let_go_on(host, run)
         try:
             answer = self._tell(run, incarnation)
