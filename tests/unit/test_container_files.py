@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -184,6 +186,16 @@ def test_files_that_the_compose_file_mounts_are_there() -> None:
     assert mounted
     for path in mounted:
         assert (DOCKER / path).exists(), path
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (apt prometheus)")
+def test_prometheus_is_told_in_its_own_words() -> None:
+    file = DOCKER / "prometheus/compose.yaml"
+    done = subprocess.run(
+        ["promtool", "check", "config", str(file)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_nodes_may_make_what_bubblewrap_makes_its_sandbox_of() -> None:
