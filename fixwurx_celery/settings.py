@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -386,6 +387,12 @@ class Settings:
                     "`fixwurx-celery run` or `up`, which bring their own"
                 ]
             )
+
+    @property
+    def work_folder(self) -> Path:
+        """Where this user's nodes on this host have their folders."""
+        usual = Path(tempfile.gettempdir(), f"fixwurx-{os.getuid()}")
+        return Path(self.work_dir or usual).absolute()
 
     @property
     def broker(self) -> str:

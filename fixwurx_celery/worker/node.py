@@ -26,6 +26,7 @@ from fixwurx_celery.domain.bugs import Assignment, class_name
 from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
 from fixwurx_celery.logs import Line, Outage, event, words
 from fixwurx_celery.processes import end_descendants, is_running
+from fixwurx_celery.pulse import Pulse, Role
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check, log_sweep
@@ -88,6 +89,7 @@ class Node:
         self._canary = Canary()
         self._recycle_by: float | None = None
         self._spool_outage = Outage(log)
+        self._pulse = Pulse(settings, Role.NODE)
 
     @property
     def premises(self) -> Premises:
@@ -236,6 +238,7 @@ class Node:
                 beat_at = sweep_at = now + every_s
             self._wake.wait(max(0.0, min(beat_at, sweep_at) - time.monotonic()))
             self._wake.clear()
+        self._pulse.stop()
         self._retire(store, ringer)
         presence.close()
         ringer.close()
@@ -253,6 +256,7 @@ class Node:
         self._deliver_spool(store, ringer)
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
         if told is not None:
+            self._pulse.beat()
             ringer.ring(told.assignments)
             if self.stopping.stage:
                 return
