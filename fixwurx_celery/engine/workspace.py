@@ -4,21 +4,23 @@
 <root>/base.git  its snapshot, kept apart from every work tree, so nothing in one can alter it
 <root>/copy-N    a clean copy for one run
 <root>/out       outputs of commands;  <root>/tmp their temporary files;  <root>/scratch
+
+What commands of the repository wrote is theirs: it is looked at by git in the sandbox, or as text
+of bounded size, and no path below it is followed through a link.
 """
 
-import gzip
-import io
 import itertools
 import os
 import shutil
 import stat
 import subprocess
-import tarfile
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixwurx_celery.engine.process import environment
+from fixwurx_celery.engine.sandbox import Sandbox, SandboxError
 
 # Never part of a source: repositories' own data and what tools leave behind.
 LEFT_OUT = frozenset(
@@ -29,9 +31,8 @@ TRACES = (
     "__pycache__/", "*.py[cod]", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/",
     ".coverage", ".coverage.*", ".tox/", "*.egg-info/", ".aider*", "*.orig", "*.rej", "*~",
 )  # fmt: skip
-MAX_UNPACKED_BYTES = 4 << 30
-MAX_MEMBERS = 500_000
 GIT_LIMIT_S = 120.0
+MAX_PRINTED_BYTES = 16 << 20  # by git: a patch that a person could read is a thousandth of it
 
 
 class SourceError(RuntimeError):
@@ -54,17 +55,20 @@ class Change:
 class Workspace:
     """One attempt's private folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sandbox: Sandbox) -> None:
         self.root = root.resolve()
+        self.sandbox = sandbox.furnished(self.root / "etc")
         self.source = self.root / "source"
         self.scratch = self.root / "scratch"
         self.out = self.root / "out"
         self.tmp = self.root / "tmp"
         for folder in (self.scratch, self.out, self.tmp):
             folder.mkdir(parents=True, exist_ok=True)
-        self.environment = environment(os.environ, scratch=self.tmp)
+        self.environment = environment(os.environ, scratch=self.tmp, sandbox=sandbox)
         self._numbers = itertools.count(1)
         self._base = self.root / "base.git"
+        self._base.mkdir(exist_ok=True)
+        sandbox.give(self._base)
         self._tree = ""
 
     # Git: never the user's configuration, hooks, attributes or an enclosing repository.
@@ -96,28 +100,48 @@ class Workspace:
     def _git(
         self, args: Sequence[str], *, cwd: Path, index: Path | None, data: bytes | None
     ) -> "subprocess.CompletedProcess[bytes]":
-        try:
-            return subprocess.run(
-                ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args],
-                cwd=cwd,
-                env=self._git_environment(index),
-                input=data if data is not None else b"",
-                capture_output=True,
-                timeout=GIT_LIMIT_S,
-                check=False,
-            )
-        except FileNotFoundError as problem:
-            raise SourceError("git is not on the PATH of this node; install git") from problem
-        except subprocess.TimeoutExpired as problem:
-            raise SourceError(f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s") from problem
+        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args]
+        with tempfile.TemporaryFile(dir=self.out) as printed:
+            try:
+                done = subprocess.run(
+                    self.sandbox.argv(
+                        command, cwd=cwd, writes=(cwd, self._base), seconds=GIT_LIMIT_S
+                    ),
+                    cwd=cwd,
+                    env=self._git_environment(index),
+                    input=data if data is not None else b"",
+                    stdout=printed,
+                    stderr=subprocess.PIPE,
+                    timeout=GIT_LIMIT_S,
+                    check=False,
+                )
+            except FileNotFoundError as problem:
+                raise SourceError("git is not on the PATH of this node; install git") from problem
+            except subprocess.TimeoutExpired as problem:
+                raise SourceError(
+                    f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s"
+                ) from problem
+            if done.stderr.startswith(b"bwrap: "):
+                raise SandboxError(f"the sandbox could not be built: {done.stderr.decode()}")
+            if printed.tell() > MAX_PRINTED_BYTES:
+                raise PatchError(f"it changes more than {MAX_PRINTED_BYTES >> 20} MiB of text")
+            printed.seek(0)
+            done.stdout = printed.read()
+            return done
 
     def _base_git(self, *args: str, tree: Path, index: Path) -> bytes:
         where = [f"--git-dir={self._base}", f"--work-tree={tree}"]
         return self.git(*where, *args, cwd=tree, index=index)
 
     def seal(self) -> None:
-        """Record the pristine source; every later diff is taken against this."""
-        self.git("init", "-q", "--bare", str(self._base), cwd=self.root)
+        """Record the pristine source; every later diff is taken against this.
+
+        Links that lead out of it are removed: nobody who reads it is to be led to files of the
+        node, whose text would come back as part of a patch.
+        """
+        remove_links_out(self.source)
+        self.sandbox.give(self.source)
+        self.git("init", "-q", "--bare", cwd=self._base)
         info = self._base / "info"
         info.mkdir(exist_ok=True)
         # Bytes are compared as they are: no line-ending, filter or encoding of the tree's own.
@@ -137,6 +161,7 @@ class Workspace:
         """Make a clean copy of the pristine source."""
         target = self.root / f"copy-{self.number()}"
         copy_tree(self.source, target)
+        self.sandbox.give(target)
         return target
 
     def discard(self, copy: Path) -> None:
@@ -218,54 +243,11 @@ def copy_tree(source: Path, target: Path) -> None:
         raise SourceError(f"cannot copy {name}: {why}; make the source readable") from problem
 
 
-def _members(root: Path) -> Iterator[Path]:
+def remove_links_out(root: Path) -> None:
+    """Removes symbolic links below `root` that lead anywhere else, be it by way of others."""
+    top = root.resolve()
     for folder, folders, names in os.walk(root):
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = sorted(set(folders) - LEFT_OUT - set(links))
-        for name in sorted({*names, *links, *folders} - LEFT_OUT):
-            yield Path(folder) / name
-
-
-def pack(root: Path) -> bytes:
-    """A tree as tar.gz bytes; equal trees give equal bytes, so they are stored once."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for path in _members(root):
-            archive.inodes = {}  # type: ignore[attr-defined]  # hard links go in as files
-            member = archive.gettarinfo(path, str(path.relative_to(root)))
-            if member is None or not (member.isreg() or member.isdir() or member.issym()):
-                continue
-            member.uid = member.gid = 0
-            member.uname = member.gname = ""
-            member.mtime = 0
-            if member.isreg():
-                with path.open("rb") as stream:
-                    archive.addfile(member, stream)
-            else:
-                archive.addfile(member)
-    return buffer.getvalue()
-
-
-def unpack(data: bytes, target: Path) -> None:
-    """Unpack tar.gz bytes below `target`; nothing can land outside of it."""
-    target.mkdir()
-    total = 0
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            for count, member in enumerate(archive):
-                total += member.size
-                if total > MAX_UNPACKED_BYTES or count >= MAX_MEMBERS:
-                    raise SourceError(
-                        f"packed source holds over {MAX_UNPACKED_BYTES >> 30} GiB or "
-                        f"{MAX_MEMBERS} files; leave out what the bug does not need"
-                    )
-                if set(Path(member.name).parts) & LEFT_OUT:
-                    continue
-                archive.extract(member, target, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as problem:
-        raise SourceError(
-            f"packed source cannot be unpacked: {problem}; pack it again"
-        ) from problem
+        for name in (*folders, *names):
+            path = Path(folder, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+                path.unlink()
