@@ -354,6 +354,9 @@ class Settings:
                     f"FIXWURX_SANDBOX_READ has {folder!r}; give folders by their whole path, and "
                     "never / itself"
                 )
+        for name in sorted(self.sandbox_env):
+            if name.startswith("FIXWURX_"):
+                yield f"FIXWURX_SANDBOX_ENV has {name}; the cluster's own variables are never shown"
         if self.scale_down_threshold >= self.scale_up_threshold:
             yield (
                 f"FIXWURX_SCALE_DOWN_THRESHOLD={self.scale_down_threshold} must lie below "

@@ -11,6 +11,7 @@ of bounded size, and no path below it is followed through a link.
 
 import itertools
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -32,6 +33,8 @@ TRACES = (
     ".coverage", ".coverage.*", ".tox/", "*.egg-info/", ".aider*", "*.orig", "*.rej", "*~",
 )  # fmt: skip
 GIT_LIMIT_S = 120.0
+GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
+MAX_SAID_BYTES = 4000
 MAX_PRINTED_BYTES = 16 << 20  # by git: a patch that a person could read is a thousandth of it
 
 
@@ -91,17 +94,21 @@ class Workspace:
         self, *args: str, cwd: Path, index: Path | None = None, data: bytes | None = None
     ) -> bytes:
         """Run a local git command and return what it prints; a failure is a `SourceError`."""
-        done = self._git(args, cwd=cwd, index=index, data=data)
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
-            raise SourceError(f"git {args[0]} failed in {cwd}: {said}")
-        return done.stdout
+        return self._run(f"git {args[0]}", [*GIT, *args], cwd=cwd, index=index, data=data)
 
-    def _git(
-        self, args: Sequence[str], *, cwd: Path, index: Path | None, data: bytes | None
-    ) -> "subprocess.CompletedProcess[bytes]":
-        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args]
-        with tempfile.TemporaryFile(dir=self.out) as printed:
+    def _run(
+        self,
+        what: str,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        index: Path | None = None,
+        data: bytes | None = None,
+    ) -> bytes:
+        with (
+            tempfile.TemporaryFile(dir=self.out) as printed,
+            tempfile.TemporaryFile(dir=self.out) as errors,
+        ):
             try:
                 done = subprocess.run(
                     self.sandbox.argv(
@@ -111,27 +118,24 @@ class Workspace:
                     env=self._git_environment(index),
                     input=data if data is not None else b"",
                     stdout=printed,
-                    stderr=subprocess.PIPE,
+                    stderr=errors,
                     timeout=GIT_LIMIT_S,
                     check=False,
                 )
             except FileNotFoundError as problem:
                 raise SourceError("git is not on the PATH of this node; install git") from problem
             except subprocess.TimeoutExpired as problem:
-                raise SourceError(
-                    f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s"
-                ) from problem
-            if done.stderr.startswith(b"bwrap: "):
-                raise SandboxError(f"the sandbox could not be built: {done.stderr.decode()}")
+                raise SourceError(f"{what} in {cwd} took over {GIT_LIMIT_S:.0f} s") from problem
+            if done.returncode:
+                errors.seek(0)
+                said = errors.read(MAX_SAID_BYTES).decode(errors="replace").strip()
+                if said.startswith("bwrap: "):
+                    raise SandboxError(f"the sandbox could not be built: {said}")
+                raise SourceError(f"{what} failed in {cwd}: {'; '.join(said.splitlines())}")
             if printed.tell() > MAX_PRINTED_BYTES:
                 raise PatchError(f"it changes more than {MAX_PRINTED_BYTES >> 20} MiB of text")
             printed.seek(0)
-            done.stdout = printed.read()
-            return done
-
-    def _base_git(self, *args: str, tree: Path, index: Path) -> bytes:
-        where = [f"--git-dir={self._base}", f"--work-tree={tree}"]
-        return self.git(*where, *args, cwd=tree, index=index)
+            return printed.read()
 
     def seal(self) -> None:
         """Record the pristine source; every later diff is taken against this.
@@ -148,8 +152,10 @@ class Workspace:
         (info / "attributes").write_text("* -text -filter -ident -working-tree-encoding\n")
         (info / "exclude").write_text("\n".join(TRACES) + "\n")
         index = self._base / "index.base"
-        self._base_git("add", "-A", "-f", ".", tree=self.source, index=index)
-        self._tree = self._base_git("write-tree", tree=self.source, index=index).decode().strip()
+        where = (f"--git-dir={self._base}", f"--work-tree={self.source}")
+        self.git(*where, "add", "-A", "-f", ".", cwd=self.source, index=index)
+        tree = self.git(*where, "write-tree", cwd=self.source, index=index)
+        self._tree = tree.decode().strip()
 
     # Copies and patches.
 
@@ -206,22 +212,27 @@ class Workspace:
     def _compare(self, copy: Path, *options: str) -> bytes:
         index = self._base / f"index.{self.number()}"
         try:
-            self._base_git("read-tree", self._tree, tree=copy, index=index)
-            self._base_git("add", "-A", ".", tree=copy, index=index)
-            return self._base_git(
-                "diff", "--cached", "--no-ext-diff", "--no-renames", "--no-textconv",
-                self._tree, *options, tree=copy, index=index,
-            )  # fmt: skip
+            git = shlex.join([*GIT, f"--git-dir={self._base}", f"--work-tree={copy}"])
+            diff = "diff --cached --no-ext-diff --no-renames --no-textconv"
+            # In one sandbox, for that costs more than any of the three.
+            script = (
+                f"{git} read-tree {self._tree} && {git} add -A . && "
+                f'exec {git} {diff} {self._tree} "$@"'
+            )
+            return self._run(
+                "git diff", ["/bin/sh", "-c", script, "sh", *options], cwd=copy, index=index
+            )
         finally:
             index.unlink(missing_ok=True)
 
     def apply(self, diff: str, copy: Path) -> None:
         """Apply `diff` in `copy` with a plain `git apply`, or raise `PatchError`."""
-        args = ("apply", "--whitespace=nowarn", "-")
-        done = self._git(args, cwd=copy, index=None, data=diff.encode(errors="surrogateescape"))
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
-            raise PatchError(f"does not apply: {said}")
+        data = diff.encode(errors="surrogateescape")
+        try:
+            self.git("apply", "--whitespace=nowarn", "-", cwd=copy, data=data)
+        except SourceError as problem:
+            said = str(problem).removeprefix(f"git apply failed in {copy}: ")
+            raise PatchError(f"does not apply: {said}") from problem
 
 
 def copy_tree(source: Path, target: Path) -> None:
