@@ -30,8 +30,8 @@ LOCAL = (
 )  # fmt: skip
 """What there is instead of a registry and an index."""
 SANDBOXED = (
-    "bwrap --unshare-all --unshare-user --disable-userns --die-with-parent --new-session --cap-drop ALL "
-    "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib "
+    "bwrap --unshare-all --unshare-user --disable-userns --die-with-parent --new-session "
+    "--cap-drop ALL --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib "
     "--symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp "
     "sh -c 'ls /proc | grep -c ^[0-9]; ls /var/lib/fixwurx 2>&1'"
 )
@@ -250,8 +250,9 @@ def test_a_store_that_restarts_has_forgotten_nothing(up: Stack) -> None:
 
 
 def test_with_scaling_the_controller_starts_hardened_nodes_and_stops_them(stack: Stack) -> None:
+    door = stack.images.daemon.folder / "s.sock"
     with (stack.images.checkout / "docker/.env").open("a") as file:
-        file.write(f"DOCKER_GID=0\nDOCKER_SOCKET={stack.images.daemon.folder}/s.sock\n")
+        file.write(f"DOCKER_GID={door.stat().st_gid}\nDOCKER_SOCKET={door}\n")
     settings = stack.images.checkout / "docker/cluster.env"
     before = settings.read_text()
     settings.write_text(before + "FIXWURX_MIN_WORKERS=0\nFIXWURX_SCALING_INTERVAL_SEC=2\n"
