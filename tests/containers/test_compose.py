@@ -250,8 +250,9 @@ def test_a_store_that_restarts_has_forgotten_nothing(up: Stack) -> None:
 
 
 def test_with_scaling_the_controller_starts_hardened_nodes_and_stops_them(stack: Stack) -> None:
+    door = stack.images.daemon.folder / "s.sock"
     with (stack.images.checkout / "docker/.env").open("a") as file:
-        file.write(f"DOCKER_GID=0\nDOCKER_SOCKET={stack.images.daemon.folder}/s.sock\n")
+        file.write(f"DOCKER_GID={door.stat().st_gid}\nDOCKER_SOCKET={door}\n")
     settings = stack.images.checkout / "docker/cluster.env"
     before = settings.read_text()
     settings.write_text(before + "FIXWURX_MIN_WORKERS=0\nFIXWURX_SCALING_INTERVAL_SEC=2\n"
