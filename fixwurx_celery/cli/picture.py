@@ -5,34 +5,23 @@ Each part is a heading with rows. Where the terminal is low, the longest part gi
 does not fit is summed up in its last line.
 """
 
-import re
-import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fixwurx_celery.cli.findings import bugs as counted_bugs
 from fixwurx_celery.cli.news import clock, needs, told
+from fixwurx_celery.cli.nodes_part import nodes_part
+from fixwurx_celery.cli.part import Part, shared
 from fixwurx_celery.cli.running import RunningRow, clock_face, running_table
 from fixwurx_celery.cli.table import Column, age, drawn, verdict
-from fixwurx_celery.cli.terminal import QUIET, STRONG, fitting, shortened, styled
+from fixwurx_celery.cli.terminal import STRONG, fitting, shortened, styled
 from fixwurx_celery.domain.clocks import clock_of
-from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
 from fixwurx_celery.domain.words import clean, counted
 from fixwurx_celery.store import BugRecord, Event, Running, Snapshot
 
-__all__ = ["Decided", "Look", "picture", "shared"]
+__all__ = ["Decided", "Look", "picture"]
 
-NODES: Final = [
-    Column(title="node", is_flexible=True),
-    Column(title="state", least=8),
-    Column(title="agents", is_right=True),
-    Column(title="", is_optional=True),  # the same, drawn
-    Column(title="health", is_right=True, is_optional=True),
-    Column(title="seen", is_right=True, is_optional=True, least=6),
-    Column(title="capabilities", is_flexible=True, is_optional=True),
-]
 ENDED: Final = [
     Column(title="ended", is_flexible=True),
     Column(title="outcome", least=9),
@@ -41,13 +30,8 @@ ENDED: Final = [
     Column(title="node", is_flexible=True, is_optional=True),
     Column(title="what", is_flexible=True, is_optional=True),
 ]
-WIDEST_BAR: Final = 12
-SICK: Final = 0.5
-"""A node of this health or less is only probed."""
-IN_TIME_MS: Final = 3000
 ROOMY: Final = 30
 """With so many rows there is always an empty one between two parts."""
-NUMBER = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,32 +44,15 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What was seen of the cluster at one instant, the newest of what happened first."""
+    """What was seen of the cluster at one instant, the newest of what happened first. Of a great
+    many bugs on nodes some are `unread`."""
 
     snapshot: Snapshot
     running: Sequence[Running]
+    unread: int = 0
     ended: Sequence[BugRecord]
     scaled: Decided | None
     happened: Sequence[Event]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the picture: `lines`, of which the first `fixed` are a heading; and what is said of
-    the rows that are left out, when so many are shown."""
-
-    lines: Sequence[str]
-    fixed: int
-    rest: Callable[[int], str]
-
-    def within(self, size: int) -> list[str]:
-        """In so many lines."""
-        if len(self.lines) <= size:
-            return list(self.lines)
-        heading = self.lines[: self.fixed] if size > self.fixed + 1 else []
-        shown = max(0, size - len(heading) - 1)
-        rows = self.lines[self.fixed : self.fixed + shown]
-        return [*heading, *rows, styled(self.rest(shown), QUIET)][:size]
 
 
 def picture(look: Look, columns: int | None, rows: int | None) -> list[str]:
@@ -124,17 +91,6 @@ def spaced(title: str, parts: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def shared(wanted: Sequence[int], room: int) -> list[int]:
-    """How many lines each part gets: what it wants, or a fair share of the room."""
-    given = [0] * len(wanted)
-    while room > 0 and any(w > g for w, g in zip(wanted, given, strict=True)):
-        for i, want in enumerate(wanted):
-            if room > 0 and want > given[i]:
-                given[i] += 1
-                room -= 1
-    return given
-
-
 def totals_told(snapshot: Snapshot) -> list[tuple[int, str]]:
     """The cluster in a few words, each with a number that is the higher the sooner it may go."""
     busy = snapshot.total_agents - snapshot.free_agents
@@ -148,74 +104,6 @@ def totals_told(snapshot: Snapshot) -> list[tuple[int, str]]:
         (5, f"{snapshot.finished} ended"),
         (6, str(snapshot.strategy)),
     ]
-
-
-# -- nodes -------------------------------------------------------------------------------------
-
-
-def nodes_part(snapshot: Snapshot, columns: int | None) -> Part:
-    """The nodes, those in trouble first."""
-    nodes = [one for one in snapshot.with_starting if one.state is not WorkerState.OFFLINE]
-    if not nodes:
-        return Part([shortened("no node is in service", columns or 80)], 1, lambda _: "")
-    nodes.sort(key=lambda node: (not is_troubled(node), natural(node.worker_id)))
-    rows = [node_cells(node, snapshot) for node in nodes]
-
-    def rest(shown: int) -> str:
-        left = nodes[shown:]
-        states = Counter(str(node.state) for node in left)
-        busy = sum(node.total_agents - node.free_agents for node in left)
-        parts = [
-            (0, f"and {counted(len(left), 'more node')}" if shown else f"{len(left)} nodes"),
-            (2, ", ".join(f"{count} {state}" for state, count in states.most_common())),
-            (1, f"{busy} of {sum(node.total_agents for node in left)} agents busy"),
-        ]
-        return fitting(parts, columns)
-
-    return Part(drawn(NODES, rows, columns), 1, rest)
-
-
-def is_troubled(node: WorkerNode) -> bool:
-    """Whether somebody may want to look at it."""
-    return node.state not in (WorkerState.READY, WorkerState.BUSY) or node.health <= SICK
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """By what people put names in order: node2 comes before node10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in NUMBER.split(name)]
-
-
-def node_cells(node: WorkerNode, snapshot: Snapshot) -> list[object]:
-    """The row of a node."""
-    busy = node.total_agents - node.free_agents
-    if node.state is WorkerState.STARTING:
-        return [node.worker_id, node.state, f"-/{node.total_agents}", "", "-", "-", ""]
-    stage = snapshot.stage_of(node.worker_id)
-    return [
-        node.worker_id,
-        "STOPPING" if stage in ("draining", "stopping") else node.state,
-        f"{busy}/{node.total_agents}",
-        bar(busy, node.total_agents),
-        f"{node.health:.2f}",
-        seen(snapshot.now_ms - node.last_heartbeat * 1000),
-        ",".join(sorted(node.capabilities)),
-    ]
-
-
-def seen(ms: float) -> str:
-    """When its heart last beat; one that beats in time is just there."""
-    return "now" if ms < IN_TIME_MS else age(ms)
-
-
-def bar(busy: int, total: int) -> str:
-    """How much of it is taken, drawn; an agent a character as long as that is short."""
-    full, empty = (
-        ("▮", "▯") if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", ".")
-    )
-    if total > WIDEST_BAR:  # what is taken is seen, and what is free
-        busy = max(busy > 0, min(WIDEST_BAR - (busy < total), round(busy * WIDEST_BAR / total)))
-        total = WIDEST_BAR
-    return full * busy + empty * (total - busy)
 
 
 # -- bugs --------------------------------------------------------------------------------------
@@ -278,8 +166,10 @@ def running_part(look: Look, columns: int | None) -> Part:
             clock_face(max(getattr(one, name) for one in left) / 1000)
             for name in ("ran_ms", "silent_ms")
         )
+        how_many = f"{len(left) + look.unread}"
+        state = "on nodes" if look.unread else "running"
         parts = [
-            (0, f"and {len(left)} more running" if shown else f"{len(left)} running"),
+            (0, f"and {how_many} more {state}" if shown else f"{how_many} {state}"),
             (1, f"for up to {longest}"),
             (2, f"silent for up to {quietest}"),
         ]

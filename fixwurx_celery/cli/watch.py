@@ -135,6 +135,7 @@ class Looker:
         return Look(
             snapshot=snapshot,
             running=running,
+            unread=max(0, len(held) - RUNNING_READ),
             ended=ended,
             scaled=self._scaled,
             happened=list(self._happened),

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from fixwurx_celery.cli.picture import Decided, Look, bar, natural, picture, shared
+from fixwurx_celery.cli.nodes_part import bar, natural
+from fixwurx_celery.cli.part import shared
+from fixwurx_celery.cli.picture import Decided, Look, picture
 from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.store import BugRecord, Event, Running
 from fixwurx_celery.store.records import bug_record
