@@ -16,6 +16,7 @@ from bench import (
     executor,
     failover,
     heavy_tail,
+    monitoring,
     sandbox,
     scaling,
     scaling_knobs,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "scaling_tick": scaling_tick.measure,
     "scaling": scaling.measure,
     "scaling_knobs": scaling_knobs.measure,
+    "monitoring": monitoring.measure,
 }
 
 

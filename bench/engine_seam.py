@@ -1,8 +1,8 @@
-"""(f) What the seam costs an engine: a tick, a new phase, and the time from a cancel to silence.
+"""(k) What the seam costs an engine: a tick, a new phase, and the time from a cancel to silence.
 
-The first in one process: the loop that a node runs around an engine, against the bare loop over its
-two methods, with engines that do next to nothing. The rest on a real node, with an engine that has
-started a process of its own; what is timed ends when that and the engine's are gone.
+The first in one process and in processor time: the loop that a node runs around an engine, against
+the bare loop over its two methods, with engines that do next to nothing. The rest on a real node.
+What is cancelled there has started a process of its own; silence is when both are gone.
 """
 
 import dataclasses
@@ -183,20 +183,20 @@ def ticks(report: Report, *, count: int, rounds: int) -> None:
 
 
 def bare_s(engine: Any) -> float:
-    """How long the engine takes by itself."""
-    began = time.perf_counter()
+    """The processor time that the engine takes by itself."""
+    began = time.process_time()
     while not engine.all_done():
         engine.execute_tick()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def node_s(engine: Any) -> float:
-    """How long it takes as a node runs it, its runner being silent."""
+    """The same as a node runs it, its runner being silent."""
     runner, host = Pipe()
     adapter = EngineAdapter(engine, "b-1")
-    began = time.perf_counter()
+    began = time.process_time()
     run_engine(adapter, Keeper(host))
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began
     adapter.close()
     runner.close()
     host.close()

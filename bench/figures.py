@@ -138,6 +138,7 @@ ORDER = (
     "scaling_tick",
     "scaling",
     "scaling_knobs",
+    "monitoring",
 )
 
 

@@ -5,6 +5,7 @@ is imported when it is first asked for. `celery -A fixwurx_celery` finds the nod
 `app`, made from FIXWURX_* variables.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ __all__ = [
     "Bug",
     "BugHandle",
     "BugState",
+    "ClusterEngineView",
     "ClusterResourceManager",
     "Connection",
     "LoadBalancer",
+    "MetricBus",
     "Outcome",
     "ParallelExecutor",
     "ResourceManager",
@@ -36,9 +39,11 @@ HOMES = {
     "Bug": "domain.bugs",
     "BugHandle": "cluster",
     "BugState": "domain.bugs",
+    "ClusterEngineView": "metrics",
     "ClusterResourceManager": "cluster",
     "Connection": "cluster",
     "LoadBalancer": "cluster",
+    "MetricBus": "metrics",
     "Outcome": "domain.bugs",
     "ParallelExecutor": "integrations.parallel_executor",
     "ResourceManager": "cluster",
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
     from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerNode, WorkerState
     from fixwurx_celery.integrations.async_bug_queue import AsyncBugQueue
     from fixwurx_celery.integrations.parallel_executor import ParallelExecutor
+    from fixwurx_celery.metrics import ClusterEngineView, MetricBus
     from fixwurx_celery.settings import Settings
 
     app: Celery
@@ -73,7 +79,10 @@ def __getattr__(name: str) -> Any:
         from fixwurx_celery.settings import Settings
         from fixwurx_celery.worker.app import node_app
 
-        found: Any = node_app(Settings.from_environment())
+        settings = Settings.from_environment()
+        found: Any = node_app(settings)
+        if "flower.command" in sys.modules:  # `celery -A fixwurx_celery flower`, perhaps
+            import_module(f"{__name__}.dashboard.installing").install(settings)
     elif name in HOMES:
         found = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     else:

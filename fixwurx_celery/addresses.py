@@ -1,5 +1,6 @@
-"""What a store's URL says, and how it may be shown."""
+"""What a store's URL says, and how it may be shown; and where something of ours listens."""
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +8,15 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-__all__ = ["HIDDEN", "SENTINEL_SCHEME", "SentinelAddress", "is_sentinel", "without_password"]
+__all__ = [
+    "HIDDEN",
+    "SENTINEL_SCHEME",
+    "ListenAddress",
+    "SentinelAddress",
+    "hide_passwords",
+    "is_sentinel",
+    "without_password",
+]
 
 HIDDEN: Final = "(not a URL; hidden)"
 SENTINEL_SCHEME: Final = "redis+sentinel"
@@ -17,13 +26,42 @@ WRITTEN: Final = "write redis+sentinel://[user:password@]host:26379,host2:26379/
 
 HOST = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]\s]+))(?::(?P<port>\d{1,5}))?")
 AUTHORITY = re.compile(r"([^/?#]*)(.*)", re.DOTALL)
-PASSWORD_OPTION = re.compile(r"(?<=[?&])([^=&#]*password)=[^&#]*", re.IGNORECASE)
+PASSWORD_OPTION = re.compile(r"(?<=[?&])([^=&#\s]*password)=[^&#\s]*", re.IGNORECASE)
+PASSWORD = re.compile(r"(://[^\s:/@]*):\S*@")
+TOKEN = re.compile(r"://[^\s:/@]+@")
 NEXT_URL = re.compile(r";(?=[a-z+]+://)")
 
 
 def is_sentinel(url: str) -> bool:
     """Whether the URL names sentinels rather than a server."""
     return url.startswith(f"{SENTINEL_SCHEME}://")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """A host, by name or number, and a port of ours; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """The address that is written host:port. Raises ValueError, whose text goes on from it."""
+        found = HOST.fullmatch(text)
+        if not found or not found["port"] or int(found["port"]) > 65535:
+            raise ValueError("must be host:port, for example 127.0.0.1:9464 or [::1]:9464")
+        return cls(found["v6"] or found["name"], int(found["port"]))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody on another host can come here."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +138,14 @@ def _options(query: str) -> dict[str, str]:
         hint = f"; did you mean {near[0]}?" if near else f"; there is only {', '.join(OPTIONS)}"
         raise ValueError(f"has the option {name!r}, which is none{hint}")
     return options
+
+
+def hide_passwords(text: str) -> str:
+    """Any text, without what stands in it where URLs have a password or a token."""
+    if "://" not in text:
+        return text
+    text = TOKEN.sub("://***@", PASSWORD.sub(r"\1:***@", text))
+    return PASSWORD_OPTION.sub(r"\1=***", text)
 
 
 def without_password(url: str) -> str:

@@ -21,7 +21,8 @@ from kombu.exceptions import KombuError
 
 from fixwurx_celery.addresses import SentinelAddress, is_sentinel
 from fixwurx_celery.domain.bugs import Assignment
-from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.domain.words import counted
+from fixwurx_celery.logs import Outage, words
 from fixwurx_celery.redis_client import sentinel_options
 from fixwurx_celery.settings import Settings
 
@@ -180,13 +181,7 @@ def make_app(settings: Settings, name: str = "fixwurx_celery") -> Celery:
 
     Raises ConfigurationError when no store is named.
     """
-    if not settings.redis_url:
-        raise ConfigurationError(
-            [
-                "no store is named: set FIXWURX_REDIS_URL (redis://host:6379/0), or use "
-                "`fixwurx-celery run` or `up`, which bring their own"
-            ]
-        )
+    settings.need_store()
     app = Celery(name, set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
@@ -251,6 +246,7 @@ class Doorbells:
         self._origin = f"fixwurx@{socket.gethostname()}"
         self._left_alone_until = 0.0
         self._is_blocked = False
+        self._outage = Outage(log)
 
     def ring(self, assignments: Sequence[Assignment]) -> bool:
         """Whether the broker took all, in one batch. When not, the sweep rings them later.
@@ -261,7 +257,7 @@ class Doorbells:
         if not assignments:
             return True
         return self._try(
-            f"ring {len(assignments)} assignments, which the next sweep rings again",
+            f"ring {counted(len(assignments), 'assignment')}, which the next sweep does again",
             lambda producer, until: self._publish_all(producer, assignments, until),
         )
 
@@ -335,6 +331,7 @@ class Doorbells:
                 if self._is_blocked:
                     self._hear_whether_unblocked()
                 work(self._producer or self._connect(), began + PATIENCE_S)
+                self._outage.end("the broker takes doorbells again")
                 return True
             except BrokerBlocked as error:
                 # Kept: the broker reads nothing from it, not even that it was closed.
@@ -346,7 +343,7 @@ class Doorbells:
                 trouble = error
             ended = time.monotonic()
             self._left_alone_until = ended + max(AGAIN_AFTER_S, ended - began)
-            log.warning("could not %s: %s", what, trouble)
+            self._outage.begin(words(f"could not {what}: {trouble}"))
             return False
 
     def _errors(self) -> tuple[type[Exception], ...]:

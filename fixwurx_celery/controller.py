@@ -23,11 +23,15 @@ from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.scaler import Scaler
 from fixwurx_celery.cluster.state_file import StateFile
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
+from fixwurx_celery.logs import Outage, words
+from fixwurx_celery.metrics import server_of
 from fixwurx_celery.processes import die_with_parent
+from fixwurx_celery.pulse import Pulse, Role
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
-from fixwurx_celery.store.health import health_check
+from fixwurx_celery.store.health import health_check, log_sweep
 from fixwurx_celery.store.scaling_state import ScalingState
+from fixwurx_celery.worker.celery_logs import connect_logs
 
 __all__ = ["app", "controller_app"]
 
@@ -73,18 +77,19 @@ def controller_app(settings: Settings) -> Celery:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     store = ClusterStore.from_settings(settings, bell=doorbell(settings))
     doorbells = Doorbells(app)
+    pulse = Pulse(settings, Role.CONTROLLER)
 
     @app.task(name=SWEEP, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
     def sweep() -> None:
         """Brings in order what time has changed; and mends, if nobody else does in this period."""
         swept = store.sweep(SWEEP_AT_ONCE)
         doorbells.ring(swept.assignments)
-        for node in swept.gone:
-            log.warning("node %s was lost; its bugs go elsewhere", node)
+        log_sweep(swept)
         for node in swept.queues:
             if doorbells.forget(node):
                 store.forget_queue(node)
         doorbells.ring(health_check(store, holder, health_s) or [])
+        pulse.beat()
 
     file = StateFile(Path(settings.state_path), ScalingState(store))
 
@@ -94,7 +99,7 @@ def controller_app(settings: Settings) -> Celery:
         try:
             file.sync()
         except ConfigurationError as error:
-            log.error("the state of scaling is not kept: %s", error)
+            log.error(words(f"the state of scaling is not kept: {error}"))
 
     scaling = OneAtATime(scale_once(settings))
 
@@ -105,7 +110,24 @@ def controller_app(settings: Settings) -> Celery:
             log.warning("a scaling tick is left out: the one before still waits for the provider")
 
     _end_beat_with_its_controller()
+    connect_logs(app, settings, is_node=False, ticks=(SWEEP, SCALE, SYNC))
+    if settings.metrics_listen:
+        _serve_metrics(settings)
     return app
+
+
+def _serve_metrics(settings: Settings) -> None:
+    """From when the worker is ready, after its beat was forked: that must not keep the socket."""
+    server = server_of(settings)
+
+    def start(**_: Any) -> None:
+        server.start_when_possible()
+
+    def stop(**_: Any) -> None:
+        server.stop()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutdown.connect(stop, weak=False)
 
 
 def _end_beat_with_its_controller() -> None:
@@ -143,6 +165,7 @@ class OneAtATime:
 def scale_once(settings: Settings) -> Callable[[], None]:
     """A scaling tick that survives whatever happens in it: the next one begins anew."""
     scaler: Scaler | None = None
+    outage = Outage(log)
 
     def work() -> None:
         nonlocal scaler
@@ -153,10 +176,11 @@ def scale_once(settings: Settings) -> Callable[[], None]:
                     StateFile(Path(settings.state_path), ScalingState(connection.store)).sync()
                 scaler = Scaler(connection)
             scaler.tick()
+            outage.end("scaling decisions are taken again")
         except StoreUnavailable as error:
-            log.warning("no scaling decision: %s", error)
+            outage.begin(words(f"no scaling decision: {error}"))
         except ConfigurationError as error:  # an unreadable file may know of nodes that run
-            log.error("no scaling decision: %s", error)
+            log.error(words(f"no scaling decision: {error}"))
         except Exception:  # one tick must not end those to come
             log.exception("no scaling decision: unexpected trouble")
 

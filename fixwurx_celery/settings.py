@@ -2,15 +2,23 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from fixwurx_celery.addresses import HIDDEN, SentinelAddress, is_sentinel, without_password
+from fixwurx_celery.addresses import (
+    HIDDEN,
+    ListenAddress,
+    SentinelAddress,
+    is_sentinel,
+    without_password,
+)
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels
 from fixwurx_celery.domain.nodes import BalancingStrategy, NodeSpec
 from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.logs import FORMATS, PLAIN
 
 __all__ = ["SHIPPED_ENGINE", "Settings", "inherited_environment", "without_password"]
 
@@ -264,12 +272,33 @@ class Settings:
         low=1,
         high=365 * 86400,
     )
+    log_format: str = setting(
+        PLAIN,
+        "FIXWURX_LOG_FORMAT",
+        "How nodes, controllers and what starts them write their logs: `plain`, or `json`, an "
+        "object a line (docs/operations.md).",
+    )
     drain_timeout_sec: float = setting(
         30.0,
         "FIXWURX_DRAIN_TIMEOUT_SEC",
         "Seconds a stopping node lets its bugs run before they move.",
         low=0,
         high=86400,
+    )
+    metrics_listen: str = setting(
+        "",
+        "FIXWURX_METRICS_LISTEN",
+        "Where a controller serves the cluster's metrics to Prometheus, host:port; empty: nowhere.",
+    )
+    metrics_token: str = setting(
+        "",
+        "FIXWURX_METRICS_TOKEN",
+        "What scrapers must send as their bearer token; empty: nothing.",
+    )
+    metrics_allow_remote: bool = setting(
+        False,
+        "FIXWURX_METRICS_ALLOW_REMOTE",
+        "1: metrics may be served to other hosts without a token.",
     )
 
     def __repr__(self) -> str:
@@ -306,11 +335,15 @@ class Settings:
             checked_labels(self.capabilities, "FIXWURX_CAPABILITIES: label")
         except ValueError as error:
             yield str(error)
+        if self.metrics_listen:
+            yield from self._problems_of_metrics()
         if self.min_workers > self.max_workers:
             yield (
                 f"FIXWURX_MIN_WORKERS={self.min_workers} must not exceed "
                 f"FIXWURX_MAX_WORKERS={self.max_workers}"
             )
+        if self.log_format not in FORMATS:
+            yield f"FIXWURX_LOG_FORMAT={self.log_format!r} must be one of {', '.join(FORMATS)}"
         if self.provider not in PROVIDERS:
             yield f"FIXWURX_PROVIDER={self.provider!r} must be one of {', '.join(PROVIDERS)}"
         if self.sandbox not in SANDBOXES:
@@ -341,6 +374,18 @@ class Settings:
                 "late heartbeat loses a node"
             )
 
+    def _problems_of_metrics(self) -> Iterator[str]:
+        try:
+            address = ListenAddress.parse(self.metrics_listen)
+        except ValueError as error:
+            yield f"FIXWURX_METRICS_LISTEN={self.metrics_listen!r} {error}"
+            return
+        if not (address.is_local or self.metrics_token or self.metrics_allow_remote):
+            yield (
+                f"FIXWURX_METRICS_LISTEN={self.metrics_listen} is open to other hosts; set "
+                "FIXWURX_METRICS_TOKEN, or FIXWURX_METRICS_ALLOW_REMOTE=1 if anybody may read it"
+            )
+
     @classmethod
     def from_environment(
         cls, environment: Mapping[str, str] | None = None, **given: Any
@@ -359,7 +404,7 @@ class Settings:
                 continue
             try:
                 values[f.name] = _parsed(f.name, text, f.default)
-            except ValueError as error:
+            except (ValueError, KeyError) as error:
                 said = str(error) if f.name == "node_specs" else _expected(f.name, f.default)
                 problems.append(f"{f.metadata['env']}={text!r} {said}")
         try:
@@ -384,12 +429,32 @@ class Settings:
             {
                 "name": f.name,
                 "variable": f.metadata["env"],
-                "value": without_password(_written(getattr(self, f.name))),
+                "value": self._shown(f.name),
                 "default": _written(f.default),
                 "meaning": f.metadata["doc"],
             }
             for f in fields(self)
         ]
+
+    def _shown(self, name: str) -> str:
+        written = _written(getattr(self, name))
+        return "***" if name == "metrics_token" and written else without_password(written)
+
+    def need_store(self) -> None:
+        """Raises ConfigurationError when no store is named."""
+        if not self.redis_url:
+            raise ConfigurationError(
+                [
+                    "no store is named: set FIXWURX_REDIS_URL (redis://host:6379/0), or use "
+                    "`fixwurx-celery run` or `up`, which bring their own"
+                ]
+            )
+
+    @property
+    def work_folder(self) -> Path:
+        """Where this user's nodes on this host have their folders."""
+        usual = Path(tempfile.gettempdir(), f"fixwurx-{os.getuid()}")
+        return Path(self.work_dir or usual).absolute()
 
     @property
     def broker(self) -> str:
@@ -487,12 +552,16 @@ def _parsed(name: str, text: str, default: Any) -> Any:
         return tuple(folder for folder in text.split(":") if folder)
     if isinstance(default, frozenset):
         return frozenset(label.strip() for label in text.split(",") if label.strip())
+    if isinstance(default, bool):
+        return {"1": True, "0": False}[text]
     return type(default)(text)
 
 
 def _expected(name: str, default: Any) -> str:
     if isinstance(default, BalancingStrategy):
         return "must be one of " + ", ".join(BalancingStrategy)
+    if isinstance(default, bool):
+        return "must be 1 or 0"
     if isinstance(default, int):
         return "must be a whole number" + (" or `auto`" if name == "total_agents" else "")
     return "must be a number"
@@ -502,6 +571,8 @@ def _written(value: Any) -> str:
     if isinstance(value, tuple):
         of_folders = all(isinstance(one, str) for one in value)
         return (":" if of_folders else " ").join(str(one) for one in value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
     return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
 
 

@@ -11,6 +11,8 @@ from typing import Final
 import click
 
 from fixwurx_celery import __version__
+from fixwurx_celery.cli.output import leave_nowhere, tolerate
+from fixwurx_celery.domain.words import clean_lines
 from fixwurx_celery.errors import FixwurxError
 
 __all__ = ["cli", "main"]
@@ -24,6 +26,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "scale": "fixwurx_celery.cli.scale:scale",
     "strategy": "fixwurx_celery.cli.strategy:strategy",
     "watch": "fixwurx_celery.cli.watch:watch",
+    "flower": "fixwurx_celery.cli.flower:flower",
+    "metrics": "fixwurx_celery.cli.metrics:metrics",
     "config": "fixwurx_celery.cli.config:config",
     "doctor": "fixwurx_celery.cli.doctor:doctor",
 }
@@ -91,6 +95,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line and ends the process with its exit status."""
+    tolerate()
     try:
         status = cli.main(prog_name="fixwurx-celery", standalone_mode=False)
         sys.stdout.flush()
@@ -100,7 +105,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except BrokenPipeError:  # the reader of our output has gone, `| head` for example
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        leave_nowhere()
         status = 141
     except FixwurxError as error:
         _complain(error)
@@ -121,4 +126,4 @@ def _complain(error: Exception) -> None:
     if not isinstance(error, FixwurxError):
         lines = [f"unexpected {type(error).__name__}: {error}"]
     for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {clean_lines(line)}", file=sys.stderr)

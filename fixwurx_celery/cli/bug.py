@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import click
 
-from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.cli.connection import cluster
 from fixwurx_celery.cli.listing import listed
 from fixwurx_celery.cli.logs import logs
@@ -15,15 +14,16 @@ from fixwurx_celery.cli.options import NameOf, examples, json_option, option
 from fixwurx_celery.cli.table import (
     Column,
     age,
-    harmless,
     print_fields,
     print_json,
     print_table,
     verdict,
 )
 from fixwurx_celery.cluster import Connection
+from fixwurx_celery.cluster.patch import patch_of
 from fixwurx_celery.domain.bugs import MAX_PRIORITY, TERMINAL, Assignment, BugState
 from fixwurx_celery.domain.clocks import BugClock
+from fixwurx_celery.domain.words import clean_lines
 from fixwurx_celery.errors import BugUnknown, FixwurxError
 from fixwurx_celery.store import BugRecord, ClusterStore
 
@@ -171,11 +171,11 @@ def prioritise(priority: int, bug_ids: Sequence[str], as_json: bool) -> int:
 def patch(bug_id: str, as_json: bool) -> None:
     """Prints the patch that fixes a bug, as `git apply` takes it."""
     with cluster() as connection:
-        content = patch_of(connection, known_bug(connection.store, bug_id))
+        content = known_patch(connection, known_bug(connection.store, bug_id))
     if as_json:
         print_json({"id": bug_id, "patch": content.decode("utf-8", "replace")})
     elif sys.stdout.isatty():
-        click.echo(harmless(content.decode("utf-8", "replace")))
+        click.echo(clean_lines(content.decode("utf-8", "replace")))
     else:
         click.echo(content, nl=not content.endswith(b"\n"))
 
@@ -297,18 +297,15 @@ def told(value: object) -> object:
     return ", ".join(f"{name} {item}" for name, item in value.items())
 
 
-def patch_of(connection: Connection, record: BugRecord) -> bytes:
+def known_patch(connection: Connection, record: BugRecord) -> bytes:
     """The patch. Raises FixwurxError that says why there is none."""
     if record.state not in TERMINAL:
         raise FixwurxError(
             f"bug {record.id} has no patch yet: it is {record.state}, phase {record.phase}; "
             f"follow it with `fixwurx-celery bug logs -f {record.id}`"
         )
-    outcome = record.outcome if isinstance(record.outcome, dict) else {}
-    if outcome.get("patch"):
-        return str(outcome["patch"]).encode("utf-8", "surrogateescape")
-    if outcome.get("patch_artifact"):
-        return open_artifacts(connection.settings).get(str(outcome["patch_artifact"]))
+    if (patch := patch_of(connection.settings, record)) is not None:
+        return patch
     raise FixwurxError(
         f"bug {record.id} has no patch: it ended as {verdict(record.outcome) or record.state}"
     )

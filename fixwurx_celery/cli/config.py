@@ -18,6 +18,7 @@ from fixwurx_celery.cli.connection import (
 from fixwurx_celery.cli.names import did_you_mean
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import lines_of, print_json
+from fixwurx_celery.cli.terminal import STRONG, styled, styled_word
 from fixwurx_celery.errors import ConfigurationError, FixwurxError
 from fixwurx_celery.settings import Settings
 
@@ -53,7 +54,7 @@ def show(as_json: bool) -> None:
         origin = row["from"]
         if row["value"] != row["default"]:
             origin += f"; default: {row['default'] or 'empty'}"
-        click.echo(f"{click.style(row['variable'], bold=True)} = {row['value']}  ({origin})")
+        click.echo(f"{styled(row['variable'], STRONG)} = {row['value']}  ({origin})")
         for line in lines_of(row["meaning"], 4):
             click.echo(f"    {line}")
 
@@ -85,11 +86,11 @@ def check(connect: bool, as_json: bool) -> int:
         print_json({"ok": not problems, "problems": problems, "warnings": warned})
         return status
     for line in problems:
-        click.echo(f"{click.style('FAIL', fg='red')}  {line}")
+        click.echo(f"{styled_word('FAIL')}  {line}")
     for line in warned:
-        click.echo(f"{click.style('WARN', fg='yellow')}  {line}")
+        click.echo(f"{styled_word('WARN')}  {line}")
     if not problems:
-        click.echo(f"{click.style('OK', fg='green')}    {len(fields(Settings))} settings")
+        click.echo(f"{styled_word('OK')}    {len(fields(Settings))} settings")
     return status
 
 

@@ -1,5 +1,6 @@
 """The cluster that a command speaks to, found to answer before anything is asked of it."""
 
+import math
 import os
 import queue
 import shlex
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from fixwurx_celery.broker import make_app
+from fixwurx_celery.cli.output import pause
 from fixwurx_celery.cli.server_findings import mode_of
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
@@ -37,13 +39,14 @@ AWAY_S: Final = 30.0
 Answer = TypeVar("Answer")
 
 
-def settings_here() -> Settings:
-    """The settings of this environment; where it names no store, those of a running `up`.
+def settings_here(**given: Any) -> Settings:
+    """The settings of this environment; where it names no store, those of a running `up`. What is
+    `given` by keyword wins.
 
     Raises ConfigurationError.
     """
-    given = {name: value for name, value in os.environ.items() if value}
-    return Settings.from_environment({**variables_of_up(), **given})
+    here = {name: value for name, value in os.environ.items() if value}
+    return Settings.from_environment({**variables_of_up(), **here}, **given)
 
 
 def variables_of_up() -> Mapping[str, str]:
@@ -154,16 +157,22 @@ def answered(ask: Callable[[], object]) -> bool:
     return True
 
 
-def patiently(ask: Callable[[], Answer]) -> Answer:
-    """The answer, asked again while the store is away; raises StoreUnavailable after AWAY_S."""
+def patiently(ask: Callable[[], Answer], most_s: float = AWAY_S) -> Answer:
+    """The answer, asked again while the store is away; raises StoreUnavailable after that time."""
     away_since: float | None = None
     while True:
         try:
-            return ask()
+            answer = ask()
         except StoreUnavailable:
             if away_since is None:
                 away_since = time.monotonic()
-                click.echo(f"the store is away; trying again for {AWAY_S:g} s", err=True)
-            if time.monotonic() - away_since > AWAY_S:
+                how_long = "" if math.isinf(most_s) else f" for {most_s:g} s"
+                click.echo(f"the store is away; trying again{how_long}", err=True)
+            if time.monotonic() - away_since > most_s:
                 raise
-            time.sleep(0.5)
+            pause(0.5)
+        else:
+            if away_since is not None:
+                away_s = time.monotonic() - away_since
+                click.echo(f"the store is back, after {away_s:.0f} s", err=True)
+            return answer

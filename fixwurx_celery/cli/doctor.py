@@ -24,8 +24,10 @@ from fixwurx_celery.cli.findings import (
 )
 from fixwurx_celery.cli.options import examples, json_option
 from fixwurx_celery.cli.server_findings import about_replicas, about_server
-from fixwurx_celery.cli.table import colour_of, lines_of, print_json
+from fixwurx_celery.cli.table import lines_of, print_json
+from fixwurx_celery.cli.terminal import styled_word
 from fixwurx_celery.cluster import Connection
+from fixwurx_celery.domain.words import clean
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store import ClusterStore
@@ -87,14 +89,12 @@ def guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def print_finding(finding: Finding) -> None:
     """`OK  what: found`, and below it what to do."""
-    level = f"{finding.level:<4}"
-    colour = colour_of(finding.level)
-    first, *more = lines_of(f"{finding.what}: {finding.found}", 6)
-    click.echo(f"{click.style(level, fg=colour) if colour else level}  {first}")
+    first, *more = lines_of(clean(f"{finding.what}: {finding.found}"), 6)
+    click.echo(f"{styled_word(f'{finding.level:<4}')}  {first}")
     for line in more:
         click.echo(f"      {line}")
     if finding.advice:
-        for number, line in enumerate(lines_of(finding.advice, 9)):
+        for number, line in enumerate(lines_of(clean(finding.advice), 9)):
             click.echo(f"      {'   ' if number else '-> '}{line}")
 
 

@@ -19,9 +19,10 @@ from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.connection import refusal
 from fixwurx_celery.cluster.ends import ENDS
 from fixwurx_celery.domain.bugs import TERMINAL, BugState, Outcome
+from fixwurx_celery.domain.clocks import Phase, RunClocks
 from fixwurx_celery.errors import BugUnknown, LineFull, StoreUnavailable
 from fixwurx_celery.store import BugRecord
-from fixwurx_celery.store.cluster_store import Event
+from fixwurx_celery.store.records import Event
 
 __all__ = ["Following"]
 
@@ -161,11 +162,19 @@ class Following:
             self._listen(now)
 
     def _listen(self, now: float) -> None:
-        """Finds out when the bugs that run last printed something."""
+        """Finds out when the bugs that run last printed something, and since when others wait."""
         running = self.view.running
         oldest = sorted(running, key=lambda bug_id: running[bug_id].began)[:LISTEN_TO]
-        for bug_id, silent_ms in self.connection.store.silences(oldest).items():
-            running[bug_id].printed = now - silent_ms / 1000
+        for seen in self.connection.store.running(oldest):
+            bug = running[seen.bug]
+            bug.printed = now - seen.silent_ms / 1000
+            if not bug.is_seen_from_its_start:  # then it began when the store says
+                bug.began = now - seen.ran_ms / 1000
+                bug.clocks = self._clocks(self.open[seen.bug], bug.began)
+                bug.clocks.enter(seen.phase, now - seen.clock_ms / 1000)
+                bug.phase, bug.is_seen_from_its_start = seen.phase, True
+        waiting = (item.waits_since for bug_id, item in self.open.items() if bug_id not in running)
+        self.view.waiting_since = min(waiting, default=None)
 
     def _see(self, event: Event) -> bool:
         """Takes the event in; whether its bug has come to an end."""
@@ -176,25 +185,33 @@ class Following:
         item = self.open[event.bug]
         match event.action:
             case "bug_started":
-                self.view.running[event.bug] = BugView(
-                    item.id, event.node, "TRIAGE", time.monotonic()
-                )
+                self.view.running[event.bug] = self._view(item, event.node)
             case "bug_phase" if event.bug in self.view.running:
-                self.view.running[event.bug].phase = event.detail
+                bug = self.view.running[event.bug]
+                bug.phase = event.detail
+                bug.clocks.enter(event.detail, time.monotonic())
             case "bug_given_back":
                 self.view.running.pop(event.bug, None)
+                item.waits_since = time.monotonic()
                 if self._is_admitting:
                     self.progress.note(f"{item.id} goes back in line: {event.detail}")
         return event.action in ENDS
 
     def _see_live(self, record: BugRecord) -> None:
         if record.state is BugState.RUNNING and record.id not in self.view.running:
-            item = self.open[record.id]
-            self.view.running[record.id] = BugView(
-                item.id, record.worker_id or "", record.phase, time.monotonic()
-            )
+            bug = self._view(self.open[record.id], record.worker_id or "")
+            bug.phase, bug.is_seen_from_its_start = record.phase, False
+            self.view.running[record.id] = bug
+            self._listened_at = 0.0
         elif record.state is not BugState.RUNNING:
             self.view.running.pop(record.id, None)
+
+    def _view(self, item: Item, node: str) -> BugView:
+        now = time.monotonic()
+        return BugView(item.id, node, Phase.TRIAGE, now, self._clocks(item, now))
+
+    def _clocks(self, item: Item, began: float) -> RunClocks:
+        return RunClocks(item.bug.timeout_s, item.bug.limits, began)
 
     def _lose(self, bug_id: str) -> None:
         """The store does not know the bug (any more): one that failed over loses its last moments.

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from fixwurx_celery.cli.progress import Progress, RunView, open_progress
 from fixwurx_celery.cli.results import Results
 from fixwurx_celery.cli.sources import Packed, pack_sources
 from fixwurx_celery.cli.summary import print_summary
+from fixwurx_celery.cli.table import json_text
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.domain.words import counted
 from fixwurx_celery.embedded import EmbeddedCluster, Growth, StateFolder, prune, state_root
@@ -131,7 +131,7 @@ class Job:
                     results=self.results,
                     progress=progress,
                     view=RunView(total=len(todo), began=self.began),
-                    on_line=self._emit,
+                    on_line=lambda line: self._emit(line, progress),
                     is_own_cluster=cluster is not None,
                 )
                 following.begin(todo)
@@ -229,9 +229,10 @@ class Job:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def _emit(self, line: Mapping[str, Any]) -> None:
+    def _emit(self, line: Mapping[str, Any], progress: Progress | None = None) -> None:
         if self.as_json:
-            click.echo(json.dumps(line, ensure_ascii=False))
+            with progress.aside() if progress else contextlib.nullcontext():
+                click.echo(json_text(line))
 
     def _conclude(self, following: "Following | None", packed: Sequence[Packed]) -> int:
         """Prints the table, and answers the exit status."""

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fixwurx_celery.cli.results import NO_VERDICT
@@ -26,6 +27,8 @@ class Item:
     is_submitted: bool = False
     line: Mapping[str, Any] | None = None
     is_withdrawn: bool = False
+    waits_since: float = field(default_factory=time.monotonic)
+    """Or waited: of one that runs, its last stay in line."""
 
     @property
     def id(self) -> str:

@@ -8,10 +8,10 @@ from fixwurx_celery.cli.connection import cluster
 from fixwurx_celery.cli.names import known_node
 from fixwurx_celery.cli.options import examples, json_option, option
 from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table
-from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec, WorkerNode, WorkerState
+from fixwurx_celery.domain.nodes import WorkerNode, WorkerState
 from fixwurx_celery.store import Snapshot
 
-__all__ = ["NODE_COLUMNS", "node", "node_row", "with_starting"]
+__all__ = ["node"]
 
 NODE_COLUMNS: Final = [
     Column(title="node", is_flexible=True),
@@ -45,9 +45,9 @@ def list_(as_json: bool) -> None:
     """
     with cluster() as connection:
         snapshot = connection.store.snapshot()
-    nodes = with_starting(snapshot)
+    nodes = snapshot.with_starting
     if as_json:
-        print_json([{**one.as_dict(), "stage": stage_of(one.worker_id, snapshot)} for one in nodes])
+        print_json([{**one.as_dict(), "stage": snapshot.stage_of(one.worker_id)} for one in nodes])
         return
     print_table(NODE_COLUMNS, [node_row(one, snapshot) for one in nodes])
     if not snapshot.live:
@@ -136,38 +136,12 @@ def resume(worker_id: str, as_json: bool) -> None:
         click.echo(f"{name} takes bugs again")
 
 
-def with_starting(snapshot: Snapshot) -> list[WorkerNode]:
-    """The nodes by name, with those that were launched and have not registered."""
-    known = {node.worker_id: node for node in snapshot.nodes}
-    for launch in snapshot.launches.values():
-        found = known.get(launch.node)
-        if launch.stage is LaunchStage.STARTING and (
-            found is None or found.state is WorkerState.OFFLINE
-        ):
-            spec = NodeSpec.of_profile(launch.profile)
-            known[launch.node] = WorkerNode(
-                worker_id=launch.node,
-                state=WorkerState.STARTING,
-                total_agents=spec.agents,
-                free_agents=0,
-                capabilities=spec.capabilities,
-                last_heartbeat=launch.at_ms / 1000,
-            )
-    return sorted(known.values(), key=lambda node: node.worker_id)
-
-
-def stage_of(worker_id: str, snapshot: Snapshot) -> str:
-    """How far a node is that a controller launched; empty for others."""
-    launch = snapshot.launches.get(worker_id)
-    return launch.stage.lower() if launch else ""
-
-
 def node_row(node: WorkerNode, snapshot: Snapshot) -> tuple[object, ...]:
     """A node as a row of NODE_COLUMNS."""
     return (
         node.worker_id,
         node.state,
-        stage_of(node.worker_id, snapshot),
+        snapshot.stage_of(node.worker_id),
         node.free_agents,
         node.total_agents,
         len(node.bugs),

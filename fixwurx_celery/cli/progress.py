@@ -3,18 +3,27 @@
 All of it goes to stderr. Times are measured here, and nothing is foretold from means.
 """
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
-from fixwurx_celery.cli.table import clean
-from fixwurx_celery.store.cluster_store import Event
+from fixwurx_celery.cli.footer import Footer
+from fixwurx_celery.cli.running import RunningRow, clock_face, running_table
+from fixwurx_celery.cli.terminal import (
+    QUIET,
+    STRONG,
+    fitting,
+    is_live,
+    shortened,
+    styled,
+    styled_word,
+)
+from fixwurx_celery.domain.clocks import RunClocks
+from fixwurx_celery.domain.words import clean, clean_lines
+from fixwurx_celery.store.records import Event
 
 __all__ = [
     "SCALING",
@@ -30,15 +39,8 @@ __all__ = [
 SUMMARY_EVERY_S: Final = 30.0
 SCALING: Final = frozenset({"scaled", "launch_failed", "provider_failed"})
 """Events of nodes that come and go of which the owner of a cluster is told."""
-STYLES: Final[Mapping[str, str]] = {
-    "FIXED": "green",
-    "DONE": "green",
-    "NOT_FIXED": "yellow",
-    "NOT_REPRODUCED": "yellow",
-    "TIMED_OUT": "red",
-    "ERROR": "red",
-    "CANCELLED": "bright_black",
-}
+WIDEST_OUTCOME: Final = len("NOT_REPRODUCED")
+LEAST_ID: Final = 12
 
 
 @dataclass(slots=True)
@@ -49,11 +51,22 @@ class BugView:
     node: str
     phase: str
     began: float
+    clocks: RunClocks
     printed: float | None = None
+    is_seen_from_its_start: bool = True
 
-    def silence(self, now: float) -> str:
-        """How long ago it last printed something, or began."""
-        return "" if self.printed is None else f"output {duration(now - self.printed)} ago"
+    def row(self, now: float) -> RunningRow:
+        """Its row of the table."""
+        return RunningRow(
+            bug=self.id,
+            phase=self.phase,
+            clock=self.clocks.clock.word,
+            clock_s=self.clocks.shown_s(now),
+            limit_s=self.clocks.limit_s,
+            ran_s=now - self.began,
+            silent_s=None if self.printed is None else now - self.printed,
+            node=short(self.node),
+        )
 
 
 @dataclass(slots=True)
@@ -65,6 +78,8 @@ class RunView:
     done: int = 0
     fixed: int = 0
     running: dict[str, BugView] = field(default_factory=dict)
+    waiting_since: float | None = None
+    """Since when one waits that has waited longest."""
     ready_nodes: int = 0
     stopping: str = ""
 
@@ -77,7 +92,7 @@ class Progress(Protocol):
     """Where a run is shown."""
 
     def note(self, text: str) -> None:
-        """A line that stays."""
+        """Lines that stay."""
 
     def ended(self, line: Mapping[str, Any]) -> None:
         """A bug has ended: its line of results.jsonl."""
@@ -85,25 +100,23 @@ class Progress(Protocol):
     def show(self, view: RunView) -> None:
         """How things stand; called a few times a second."""
 
+    def aside(self) -> contextlib.AbstractContextManager[None]:
+        """Within it, others may write to the terminal."""
+
     def close(self) -> None:
         """Nothing more follows."""
 
 
 def open_progress(bug_ids: Sequence[str]) -> Progress:
     """Live on a terminal, sparse lines elsewhere; `bug_ids` are all that it will have to show."""
-    console = Console(stderr=True, highlight=False, soft_wrap=False)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveProgress(console, max(map(len, bug_ids), default=0))
+    if is_live(sys.stderr):
+        return LiveProgress(Footer(sys.stderr), max(map(len, bug_ids), default=0))
     return LineProgress()
 
 
 def duration(seconds: float) -> str:
     """`7.2 s`, `1:05`, `2:03:09`."""
-    if seconds < 60:
-        return f"{max(0.0, seconds):.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{max(0.0, seconds):.1f} s" if seconds < 60 else clock_face(seconds)
 
 
 def about(line: Mapping[str, Any]) -> str:
@@ -116,25 +129,28 @@ def scaling_words(event: Event) -> str:
     """One of those events, for a person: what is done, and why."""
     match event.action:
         case "scaled":
-            return f"scaling {event.detail}"
+            return clean(f"scaling {event.detail}")
         case "launch_failed":
-            return f"node {short(event.node)} was started in vain: {event.detail}"
+            return clean(f"node {short(event.node)} was started in vain: {event.detail}")
         case _:
-            return f"nodes cannot be started or stopped: {event.detail}"
+            return clean(f"nodes cannot be started or stopped: {event.detail}")
 
 
-def summary(view: RunView, now: float) -> str:
-    """`12 of 24 done, 12 fixed; 3 running, 9 waiting`."""
+def summary(view: RunView, now: float) -> list[tuple[int, str]]:
+    """How far the run is, in parts; those with higher numbers may be left out first."""
     running = len(view.running)
     waiting = view.total - view.done - running
-    parts = [f"{view.done} of {view.total} done, {view.fixed} fixed"]
-    if running or waiting:
-        parts.append(f"{running} running, {waiting} waiting")
-    if view.ready_nodes == 0:
-        parts.append("nodes are starting")
-    if view.stopping:
-        parts.append(view.stopping)
-    return f"{duration(now - view.began)}  " + "; ".join(parts)
+    long = (
+        "" if view.waiting_since is None else f" for up to {clock_face(now - view.waiting_since)}"
+    )
+    return [
+        (2, clock_face(now - view.began)),
+        (0, f"{view.done} of {view.total} done"),
+        (3, f"{view.fixed} fixed"),
+        (4, f"{running} running" if running or waiting else ""),
+        (5, f"{waiting} waiting{long}" if running or waiting else ""),
+        (1, view.stopping or ("nodes are starting" if view.ready_nodes == 0 else "")),
+    ]
 
 
 class LineProgress:
@@ -145,7 +161,7 @@ class LineProgress:
 
     def note(self, text: str) -> None:
         """See Progress."""
-        print(text, file=sys.stderr, flush=True)
+        print(clean_lines(text), file=sys.stderr, flush=True)
         self._said_at = time.monotonic()
 
     def ended(self, line: Mapping[str, Any]) -> None:
@@ -160,12 +176,18 @@ class LineProgress:
         now = time.monotonic()
         if now - self._said_at < SUMMARY_EVERY_S:
             return
-        oldest = next(iter(view.oldest()), None)
-        longest = []
-        if oldest:
-            longest = [f"; longest: {oldest.id} for {duration(now - oldest.began)}", oldest.phase]
-            longest += filter(None, [oldest.silence(now)])
-        self.note(summary(view, now) + ", ".join(longest))
+        parts = [text for _, text in summary(view, now) if text]
+        if oldest := next(iter(view.oldest()), None):
+            row = oldest.row(now)
+            _, phase, clock, ran, silent, _ = map(str, row.cells())
+            parts.append(f"longest: {row.bug} for {ran}, in {phase}, {clock}")
+            parts += [f"silent for {silent}"] if silent else []
+        self.note(", ".join(parts))
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """See Progress."""
+        yield
 
     def close(self) -> None:
         """See Progress."""
@@ -174,67 +196,49 @@ class LineProgress:
 class LiveProgress:
     """Ended bugs scroll up; below them a line for each bug on a node, and a summary."""
 
-    def __init__(self, console: Console, longest_id: int) -> None:
-        self._console, self._longest_id = console, longest_id
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._live.start()
+    def __init__(self, footer: Footer, longest_id: int) -> None:
+        self._footer, self._longest_id = footer, longest_id
+        self._lines: list[str] = []
 
     def note(self, text: str) -> None:
         """See Progress."""
-        self._console.print(Text(text))
+        self._footer.draw(self._lines, above=clean_lines(text))
 
     def ended(self, line: Mapping[str, Any]) -> None:
         """See Progress."""
         outcome = str(line["outcome"])
-        mark = "✔" if outcome in ("FIXED", "DONE") else "✘"
-        self._console.print(
-            self._line(
-                [
-                    (f"{mark} ", STYLES.get(outcome, "")),
-                    (self._fit(line["id"]), ""),
-                    (f"  {outcome:<14}", STYLES.get(outcome, "")),
-                    (f"  {duration(line['seconds'] or 0):>7}", ""),
-                    (f"  {short(line.get('node'))}", "bright_black"),
-                    (f"  {about(line)}", "bright_black"),
-                ]
-            )
-        )
+        width = self._footer.width
+        id_width = min(self._longest_id, max(LEAST_ID, width * 2 // 5))
+        head = f"{shortened(line['id'], id_width):<{id_width}}  "
+        rest = f"  {duration(line['seconds'] or 0):>7}  {short(line.get('node'))}  {about(line)}"
+        fits = shortened(rest, max(0, width - id_width - 2 - WIDEST_OUTCOME))
+        word = styled_word(f"{outcome:<{WIDEST_OUTCOME}}", sys.stderr)
+        self._footer.draw(self._lines, above=f"{head}{word}{fits}".rstrip())
 
     def show(self, view: RunView) -> None:
         """See Progress."""
         now = time.monotonic()
-        room = max(1, self._console.height - 3)
+        width, room = self._footer.width, self._footer.height - 1
         running = view.oldest()
-        lines = [
-            self._line(
-                [
-                    ("· ", "cyan"),
-                    (self._fit(bug.id), ""),
-                    (f"  {bug.phase:<14}", "cyan"),
-                    (f"  {duration(now - bug.began):>7}", ""),
-                    (f"  {bug.silence(now):<17}", "bright_black"),
-                    (f"  {short(bug.node)}", "bright_black"),
-                ]
-            )
-            for bug in running[:room]
-        ]
-        if len(running) > room:
-            lines.append(Text(f"  and {len(running) - room} more", style="bright_black"))
-        lines.append(self._line([(f"  {summary(view, now)}", "bold")]))
-        self._live.update(Text("\n").join(lines), refresh=True)
+        shown = running if len(running) < room else running[: max(0, room - 2)]
+        lines = running_table([bug.row(now) for bug in shown], width, sys.stderr) if shown else []
+        if len(running) > len(shown):
+            more = f"and {len(running) - len(shown)} more running"
+            lines.append(styled(shortened(more, width), QUIET, sys.stderr))
+        lines.append(styled(fitting(summary(view, now), width), STRONG, sys.stderr))
+        self._lines = lines
+        self._footer.draw(lines)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """See Progress."""
+        self._footer.erase()
+        yield
+        self._footer.draw(self._lines)
 
     def close(self) -> None:
         """See Progress."""
-        self._live.stop()
-
-    def _fit(self, bug_id: str) -> str:
-        width = min(self._longest_id, max(12, self._console.width * 2 // 5))
-        return f"{bug_id[: width - 1]}…" if len(bug_id) > width else bug_id.ljust(width)
-
-    def _line(self, parts: Sequence[tuple[str, str]]) -> Text:
-        line = Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
-        line.truncate(self._console.width - 1, overflow="ellipsis")
-        return line
+        self._footer.erase()
 
 
 def short(node: object) -> str:

@@ -1,8 +1,5 @@
 """`strategy show|set`: how the node for a bug is chosen."""
 
-from collections.abc import Mapping
-from typing import Final
-
 import click
 
 from fixwurx_celery.cli.connection import cluster
@@ -11,14 +8,6 @@ from fixwurx_celery.cli.table import Column, print_json, print_table
 from fixwurx_celery.domain.nodes import BalancingStrategy
 
 __all__ = ["strategy"]
-
-MEANING: Final[Mapping[BalancingStrategy, str]] = {
-    BalancingStrategy.ROUND_ROBIN: "the node that was chosen longest ago",
-    BalancingStrategy.LEAST_CONNECTIONS: "the node with the fewest bugs",
-    BalancingStrategy.WEIGHTED_CAPACITY: "the node with the most room, weighed by health and "
-    "response time",
-    BalancingStrategy.RANDOM: "any node with room, all alike",
-}
 
 
 @click.group()
@@ -42,7 +31,7 @@ def show(as_json: bool) -> None:
     ]
     print_table(
         columns,
-        [("*" if name is now else "", name, MEANING[name]) for name in BalancingStrategy],
+        [("*" if name is now else "", name, name.takes) for name in BalancingStrategy],
     )
 
 

@@ -6,32 +6,33 @@ all of it.
 """
 
 import json
-import os
-import shutil
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
+
+from fixwurx_celery.cli.terminal import (
+    QUIET,
+    shortened,
+    styled,
+    styled_word,
+    terminal_width,
+)
+from fixwurx_celery.domain.words import clean
 
 __all__ = [
-    "COLOURS",
     "Column",
     "age",
-    "clean",
-    "colour_of",
     "drawn",
     "fitted",
-    "harmless",
+    "json_text",
     "lines_of",
     "print_fields",
     "print_json",
     "print_table",
-    "terminal_size",
-    "terminal_width",
     "verdict",
 ]
 
@@ -39,58 +40,17 @@ GAP: Final = 2
 LEAST: Final = 10
 """A flexible column is not shortened below this many cells; rather an optional one goes."""
 
-COLOURS: Final[Mapping[str, str]] = {
-    "READY": "green", "BUSY": "cyan", "STARTING": "yellow", "STOPPING": "yellow",
-    "OFFLINE": "bright_black", "ERROR": "red",
-    "PENDING": "yellow", "ASSIGNED": "cyan", "RUNNING": "cyan", "RESERVED": "cyan",
-    "DONE": "green", "ESCALATED": "red", "CANCELLED": "bright_black",
-    "OK": "green", "WARN": "yellow", "FAIL": "red", "REFUSED": "red",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """How one column is drawn."""
+    """How one column is drawn. It has `least` cells where there is room, so that what is drawn
+    again and again stays where it is."""
 
     title: str
     is_right: bool = False
     is_flexible: bool = False
     is_optional: bool = False
-
-
-def terminal_size() -> tuple[int, int] | None:
-    """Columns and rows of the terminal; None when stdout is none."""
-    if not sys.stdout.isatty():
-        return None
-    size = shutil.get_terminal_size()
-    return size.columns, size.lines
-
-
-def terminal_width() -> int | None:
-    """Cells in a line of the terminal; None when stdout is none."""
-    size = terminal_size()
-    return size[0] if size else None
-
-
-def colour_of(text: str) -> str | None:
-    """The colour of a state or verdict on a terminal that wants colours."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return None
-    return COLOURS.get(text.strip())
-
-
-def clean(value: object) -> str:
-    """The value as one line that cannot move the cursor, whoever wrote it."""
-    text = " ".join(str(value).split())
-    return "".join(char if char.isprintable() else "�" for char in text)
-
-
-def harmless(text: str) -> str:
-    """The lines as they are; for a terminal, without what could do anything but show them: a
-    repository's tests print what they like."""
-    if not sys.stdout.isatty():
-        return text
-    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+    least: int = 0
 
 
 def fitted(
@@ -99,7 +59,7 @@ def fitted(
     """The heading and the rows as padded cells, and the titles of the columns left out."""
     kept = list(range(len(columns)))
     wide = [
-        max([cell_len(column.title), *(cell_len(row[i]) for row in rows)])
+        max([column.least, cell_len(column.title), *(cell_len(row[i]) for row in rows)])
         for i, column in enumerate(columns)
     ]
 
@@ -132,24 +92,29 @@ def shorten(
 
 def pad(column: Column, text: str, width: int) -> str:
     """The text in exactly so many cells; an ellipsis stands for what does not fit."""
-    if cell_len(text) > width:
-        return set_cell_size(text, width - 1) + "…"
+    text = shortened(text, width)
     blanks = " " * (width - cell_len(text))
     return blanks + text if column.is_right else text + blanks
 
 
 def drawn(
-    columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int | None
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[object]],
+    width: int | None,
+    stream: TextIO | None = None,
 ) -> list[str]:
-    """The table in lines no wider than that, its states coloured; what does not fit is left out."""
+    """The table in lines no wider than that, its states in their styles; what does not fit is left
+    out."""
     heading, body, _ = fitted(columns, [[clean(value) for value in row] for row in rows], width)
-    return [line_of(heading), *(line_of(row) for row in body)]
+    title = (" " * GAP).join(heading).rstrip()
+    return [styled(title, QUIET, stream), *(line_of(row, stream) for row in body)]
 
 
-def line_of(cells: Sequence[str]) -> str:
+def line_of(cells: Sequence[str], stream: TextIO | None = None) -> str:
     """The cells of a row in one line."""
-    styled = [click.style(cell, fg=colour_of(cell)) if colour_of(cell) else cell for cell in cells]
-    return (" " * GAP).join(styled).rstrip()
+    last = max((i for i, cell in enumerate(cells) if cell.strip()), default=-1)
+    kept = [*cells[:last], *(cell.rstrip() for cell in cells[last : last + 1])]
+    return (" " * GAP).join(styled_word(cell, stream) for cell in kept)
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
@@ -170,10 +135,8 @@ def print_fields(fields: Sequence[tuple[str, object]]) -> None:
     """One thing's fields, a line each; long values go on below themselves on a terminal."""
     indent = max(len(name) for name, _ in fields) + GAP
     for name, value in fields:
-        text = clean(value)
-        colour = colour_of(text)
-        first, *more = lines_of(text, indent)
-        click.echo(f"{name:<{indent}}{click.style(first, fg=colour) if colour else first}".rstrip())
+        first, *more = lines_of(clean(value), indent)
+        click.echo(f"{name:<{indent}}{styled_word(first)}".rstrip())
         for line in more:
             click.echo(" " * indent + line)
 
@@ -188,7 +151,17 @@ def lines_of(text: str, indent: int) -> list[str]:
 
 def print_json(value: Any) -> None:
     """The value on stdout as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """The value as JSON that people can read, and in which nothing can move the cursor."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text
+    )
 
 
 def age(ms: float | None) -> str:
@@ -205,10 +178,10 @@ def age(ms: float | None) -> str:
 
 
 def verdict(outcome: Any) -> str:
-    """An outcome in one line: the verdict and its reason, or any JSON as it is."""
+    """An outcome in one line that is safe to show: the verdict and its reason, or any JSON."""
     if outcome is None:
         return ""
     if isinstance(outcome, Mapping) and "outcome" in outcome:
         about = outcome.get("edit") or outcome.get("reason") or ""
-        return f"{outcome['outcome']}: {about}" if about else str(outcome["outcome"])
-    return json.dumps(outcome, ensure_ascii=False)
+        return clean(f"{outcome['outcome']}: {about}" if about else outcome["outcome"])
+    return clean(json.dumps(outcome, ensure_ascii=False))

@@ -13,7 +13,7 @@ import click
 from fixwurx_celery.cli.node_count import NODES_HELP, NodeCount, NodeCountType
 from fixwurx_celery.cli.options import examples, option
 from fixwurx_celery.cli.progress import SCALING, scaling_words
-from fixwurx_celery.domain.words import counted
+from fixwurx_celery.domain.words import clean_lines, counted
 from fixwurx_celery.errors import ConfigurationError, FixwurxError
 from fixwurx_celery.settings import Settings, without_password
 
@@ -96,7 +96,7 @@ def follow(cluster: "EmbeddedCluster", stops: list[int]) -> None:
                 if event.action in SCALING:
                     click.echo(scaling_words(event))
             for trouble in cluster.trouble():
-                click.echo(trouble.text, err=True)
+                click.echo(clean_lines(trouble.text), err=True)
                 if trouble.is_final and trouble.name == "store":
                     raise FixwurxError("the store cannot be kept running (see above)")
             if not is_ready:

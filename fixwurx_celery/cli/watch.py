@@ -1,40 +1,39 @@
 """`watch`: the cluster as it changes, drawn anew on a terminal, line by line anywhere else."""
 
-import json
+import contextlib
+import math
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any, Final
 
 import click
 
 from fixwurx_celery.cli.connection import cluster, patiently
-from fixwurx_celery.cli.findings import bugs as counted
-from fixwurx_celery.cli.node import NODE_COLUMNS, node_row, with_starting
+from fixwurx_celery.cli.news import digest, is_notable
 from fixwurx_celery.cli.options import examples, json_option, option
-from fixwurx_celery.cli.table import Column, age, drawn, terminal_size
-from fixwurx_celery.domain.bugs import BugState
-from fixwurx_celery.domain.nodes import WorkerState
+from fixwurx_celery.cli.output import pause
+from fixwurx_celery.cli.picture import Decided, Look, picture
+from fixwurx_celery.cli.screen import Screen, Wake
+from fixwurx_celery.cli.table import age, json_text
+from fixwurx_celery.cli.terminal import BAD, QUIET, is_live, shortened, styled, terminal_width
+from fixwurx_celery.domain.words import clean
 from fixwurx_celery.errors import StoreUnavailable
-from fixwurx_celery.store import BugRecord, ClusterStore, Snapshot
+from fixwurx_celery.settings import Settings
+from fixwurx_celery.store import ClusterStore, Snapshot
 from fixwurx_celery.store.records import Event
+from fixwurx_celery.store.scaling_state import ScalingState
 
-__all__ = ["frame", "watch"]
+__all__ = ["watch"]
 
-EVENTS_KEPT: Final = 200
-RUNNING_READ: Final = 100
-STORE_AWAY_S: Final = 60.0
-HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-OTHER_SCREEN, THIS_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-RUNNING: Final = [
-    Column(title="bug", is_flexible=True),
-    Column(title="phase"),
-    Column(title="node", is_flexible=True),
-    Column(title="runs for", is_right=True),
-    Column(title="last output", is_right=True),
-]
+NOTABLE_KEPT: Final = 200
+ENDED_SHOWN: Final = 30
+RUNNING_READ: Final = 1000
+EVENTS_AT_ONCE: Final = 10_000
+LATE_S: Final = 1.5
+"""A look that takes so much longer than it should is said to be late."""
 
 
 @click.command(epilog=examples("watch", "watch --interval 5", "watch --json | jq .waiting"))
@@ -47,82 +46,48 @@ RUNNING: Final = [
 )  # fmt: skip
 @json_option
 def watch(interval: float, once: bool, as_json: bool) -> None:
-    """Shows the cluster as it changes, until Ctrl-C.
+    """Shows the cluster as it changes, until Ctrl-C or `q`.
 
-    On a terminal: nodes, waiting lines, running bugs and what happened last. Elsewhere what happens
-    is printed line by line; with --json, a line of JSON with the totals for every look.
+    On a terminal: nodes and how busy they are, what waits, runs and has ended, the last scaling
+    decision, and what else happened. CLOCK is what the time of a bug is counted as (set-up, run,
+    verify), SILENT how long ago it printed something.
+
+    Elsewhere what happens is printed line by line, many things of one kind together; with --json,
+    a line of JSON with the totals for every look. A store that is away is waited for.
     """
     with cluster() as connection:
         store = connection.store
         if as_json:
             for snapshot in looks(store, interval, once):
-                click.echo(json.dumps(totals(snapshot)))
+                click.echo(json_text(totals(snapshot)))
         elif once:
-            snapshot = store.snapshot()
-            columns, _ = terminal_size() or (None, None)
-            for line in frame(snapshot, running(store, snapshot), [], columns, None):
+            for line in picture(Looker(store).look(), terminal_width(), None):
                 click.echo(line)
-        elif sys.stdout.isatty():
-            draw(store, interval)
+        elif is_live(sys.stdout):
+            draw(connection.settings, interval)
         else:
-            print_events(store)
+            print_events(store, interval)
 
 
 def looks(store: ClusterStore, interval_s: float, once: bool) -> Iterator[Snapshot]:
     """A snapshot every so often."""
+    if once:
+        yield store.snapshot()
+        return
     while True:
-        yield patiently(store.snapshot)
-        if once:
-            return
-        time.sleep(interval_s)
+        yield patiently(store.snapshot, math.inf)
+        pause(interval_s)
 
 
-def print_events(store: ClusterStore) -> None:
+def print_events(store: ClusterStore, interval_s: float) -> None:
     """What happens, line by line, for ever."""
     after = store.last_event_id()
     while True:
-        for event in patiently(lambda: store.events(after, wait_ms=1000)):  # noqa: B023
-            after = event.id
-            if is_news(event):
-                click.echo(told(event))
-
-
-def draw(store: ClusterStore, interval_s: float) -> None:
-    """The picture, again and again on a screen of its own, until Ctrl-C."""
-    after = store.last_event_id()
-    happened: deque[Event] = deque(maxlen=EVENTS_KEPT)
-    answered_at = time.monotonic()
-    click.echo(OTHER_SCREEN, nl=False)
-    try:
-        while True:
-            columns, rows = terminal_size() or (80, 24)
-            try:
-                snapshot = store.snapshot()
-                for event in store.events(after):
-                    after = event.id
-                    if is_news(event):
-                        happened.append(event)
-                lines = frame(snapshot, running(store, snapshot), happened, columns, rows)
-                answered_at = time.monotonic()
-            except StoreUnavailable as error:
-                if time.monotonic() - answered_at > STORE_AWAY_S:
-                    raise
-                lines = [str(error)[:columns], "trying again"]
-            body = "\n".join(f"{line}{CLEAR_LINE}" for line in lines[: rows - 1])
-            click.echo(f"{HOME}{body}{CLEAR_BELOW}", nl=False)
-            sys.stdout.flush()
-            time.sleep(interval_s)
-    except KeyboardInterrupt:
-        return
-    finally:
-        click.echo(THIS_SCREEN, nl=False)
-
-
-def running(store: ClusterStore, snapshot: Snapshot) -> list[BugRecord]:
-    """The bugs that run, those that have run longest first."""
-    held = [bug for node in snapshot.live for bug in node.bugs][:RUNNING_READ]
-    records = [record for record in store.bugs(held) if record.state is BugState.RUNNING]
-    return sorted(records, key=lambda record: record.started_ms or 0)
+        pause(interval_s)
+        events = patiently(lambda: store.events(after, most=EVENTS_AT_ONCE), math.inf)  # noqa: B023
+        after = events[-1].id if events else after
+        for line in digest(events):
+            click.echo(line)
 
 
 def totals(snapshot: Snapshot) -> dict[str, object]:
@@ -139,113 +104,95 @@ def totals(snapshot: Snapshot) -> dict[str, object]:
     }
 
 
-def frame(
-    snapshot: Snapshot,
-    records: Sequence[BugRecord],
-    happened: Sequence[Event],
-    columns: int | None,
-    rows: int | None,
-) -> list[str]:
-    """The picture in lines: totals, nodes, lines, running bugs, and the latest events below.
+class Looker:
+    """Looks at the cluster, and remembers what the next look could not see."""
 
-    When the terminal is low, the longest part gives way first, and says how much is missing.
-    """
-    counts = totals(snapshot)
-    busy = snapshot.total_agents - snapshot.free_agents
-    head = [
-        f"{datetime.fromtimestamp(snapshot.now_ms / 1000).astimezone():%H:%M:%S}  "
-        f"{counts['nodes']} nodes  {busy} of {snapshot.total_agents} agents busy  "
-        f"{counts['on_nodes']} bugs on nodes  {counts['waiting']} waiting  "
-        f"{counts['finished']} ended  {snapshot.strategy}",
-        "",
-    ]
-    nodes = [one for one in with_starting(snapshot) if one.state is not WorkerState.OFFLINE]
-    parts = [
-        drawn(NODE_COLUMNS, [node_row(node, snapshot) for node in nodes], columns)
-        if nodes
-        else ["no node is in service"],
-        [line_told(line, snapshot.now_ms) for line in snapshot.lines],
-        drawn(
-            RUNNING,
-            [running_row(record, snapshot.now_ms) for record in records],
-            columns,
+    def __init__(self, store: ClusterStore) -> None:
+        self._store = store
+        self._after = ""
+        self._happened: deque[Event] = deque(maxlen=NOTABLE_KEPT)
+        self._scaled: Decided | None = None
+
+    def look(self) -> Look:
+        """The cluster now. Raises StoreUnavailable; what happened meanwhile is seen by the next."""
+        store = self._store
+        if not self._after:
+            decided = ScalingState(store).decisions(1, changes_only=True)
+            for one in decided:
+                self._scaled = Decided(at_ms=one.at_ms, text=f"{one.action}: {one.reason}")
+            self._after = store.last_event_id()
+        events = store.events(self._after, most=EVENTS_AT_ONCE)
+        snapshot = store.snapshot()
+        held = [bug for node in snapshot.live for bug in node.bugs]
+        running = store.running(held[:RUNNING_READ])
+        ended = store.bugs([bug_id for bug_id, _ in store.ended(ENDED_SHOWN)])
+        for event in events:
+            self._after = event.id
+            if event.action == "scaled":
+                self._scaled = Decided(at_ms=event.at_ms, text=event.detail)
+            elif is_notable(event):
+                self._happened.appendleft(event)
+        return Look(
+            snapshot=snapshot,
+            running=running,
+            unread=max(0, len(held) - RUNNING_READ),
+            ended=ended,
+            scaled=self._scaled,
+            happened=list(self._happened),
         )
-        if records
-        else [],
-        [told(event) for event in reversed(happened)],
-    ]
-    if rows is not None:
-        room = rows - 1 - len(head) - sum(1 for part in parts if part)
-        sizes = shared([len(part) for part in parts], max(0, room))
-        parts = [cut(part, size) for part, size in zip(parts, sizes, strict=True)]
-    lines = head[:]
-    for part in parts:
-        if part:
-            lines += [*part, ""]
-    return [line if columns is None or "\x1b" in line else line[:columns] for line in lines[:-1]]
 
 
-def running_row(record: BugRecord, now_ms: int) -> list[object]:
-    """The cells of a bug that runs."""
-    took_ms, silent_ms = now_ms - (record.started_ms or 0), record.silent_ms(now_ms)
-    return [record.id, record.phase, record.worker_id, age(took_ms), f"{age(silent_ms)} ago"]
+class Seen:
+    """What one thread sees and another shows: the last look, and since when there was none."""
+
+    def __init__(self) -> None:
+        self.look: Look | None = None
+        self.at = time.monotonic()
+        self.trouble: Any = ""
+        self.is_over = threading.Event()
+
+    def keep_looking(self, looker: Looker, interval_s: float, screen: Screen) -> None:
+        """Looks every so often until told that it is over."""
+        while not self.is_over.is_set():
+            try:
+                look = looker.look()
+            except StoreUnavailable as error:
+                self.trouble = error.__cause__ or error
+            except Exception as error:  # shown; the next look may do better
+                self.trouble = f"{type(error).__name__}: {error}"
+            else:
+                self.look, self.at, self.trouble = look, time.monotonic(), ""
+            screen.wake()
+            self.is_over.wait(interval_s)
+
+    def lines(self, columns: int, rows: int, late_after_s: float) -> list[str]:
+        """The picture; when it is old, a word about that, and the picture pale below it."""
+        since_s = time.monotonic() - self.at
+        if self.look is None:
+            return [shortened(clean(self.trouble or "looking at the cluster"), columns)]
+        if not self.trouble and since_s < late_after_s:
+            return picture(self.look, columns, rows)
+        why = clean(self.trouble or "it does not answer")
+        words = f"the store is away, and this is {age(since_s * 1000)} old: {why}"
+        old = [click.unstyle(line) for line in picture(self.look, columns, rows - 1)]
+        return [styled(shortened(words, columns), BAD), *(styled(line, QUIET) for line in old)]
 
 
-def shared(wanted: Sequence[int], room: int) -> list[int]:
-    """How many lines each part gets: what it wants, or a fair share of the room."""
-    given = [0] * len(wanted)
-    while room > 0 and any(w > g for w, g in zip(wanted, given, strict=True)):
-        for i, want in enumerate(wanted):
-            if room > 0 and want > given[i]:
-                given[i] += 1
-                room -= 1
-    return given
-
-
-def cut(part: list[str], size: int) -> list[str]:
-    """The part in so many lines; the last one says how many are missing."""
-    if len(part) <= size or size == 0:
-        return part[:size]
-    return [*part[: size - 1], f"... {len(part) - size + 1} more"]
-
-
-def line_told(line: Mapping[str, Any], now_ms: int) -> str:
-    """A waiting line in words."""
-    since = line.get("head_since_ms")
-    waits = f", the first ({line['head']}) for {age(now_ms - int(since))}" if since else ""
-    return f"{counted(int(line['waiting']))} in line for {needs(str(line['class']))}{waits}"
-
-
-def needs(bug_class: str) -> str:
-    """What bugs of the class need, or nodes of the profile have: `3 agents and gpu`."""
-    agents, _, labels = bug_class.partition("|")
-    return f"{agents} agents" + (f" and {labels}" if labels else "")
-
-
-def is_news(event: Event) -> bool:
-    """Whether anybody wants to read of it: that the clock ticked is no news."""
-    return event.action != "tick"
-
-
-def told(event: Event) -> str:
-    """An event in one line."""
-    at = datetime.fromtimestamp(event.at_ms / 1000).astimezone()
-    what = event.action.replace("_", " ")
-    where = f" on {event.node}" if event.node else ""
-    detail = f": {meaning}" if (meaning := in_words(event)) else ""
-    return f"{at:%H:%M:%S}  {what} {event.bug}{where}{detail}".replace("  on", " on")
-
-
-def in_words(event: Event) -> str:
-    """The event's detail as it is said to people."""
-    match event.action:
-        case "bug_submitted" | "bug_retried" | "bug_reserved" | "node_kept":
-            return needs(event.detail)
-        case "bug_assigned":
-            return ""  # its class was told when it was submitted
-        case "bug_started":
-            return f"run {event.detail}"
-        case "node_registered":
-            return needs(event.detail.rpartition(" ")[2])
-        case _:
-            return event.detail
+def draw(settings: Settings, interval_s: float) -> None:
+    """The picture, again and again on a screen of its own, until Ctrl-C or `q`."""
+    # One that is not patient: an answer that does not come is said soon.
+    store = ClusterStore.from_settings(settings, is_patient=False)
+    seen = Seen()
+    late_after_s = interval_s + LATE_S
+    with contextlib.suppress(KeyboardInterrupt), Screen() as screen:
+        threading.Thread(
+            target=seen.keep_looking,
+            args=(Looker(store), interval_s, screen),
+            name="look",
+            daemon=True,
+        ).start()
+        while True:
+            screen.draw(seen.lines(*screen.size, late_after_s))
+            if screen.wait(min(1.0, late_after_s)) is Wake.QUIT:
+                break
+    seen.is_over.set()

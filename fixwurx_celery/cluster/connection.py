@@ -19,10 +19,18 @@ class Connection:
     in between, or a broker that is away, costs seconds, never a bug.
     """
 
-    def __init__(self, settings: Settings | None = None, *, is_to_come: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        is_to_come: bool = False,
+        is_patient: bool = True,
+    ) -> None:
         """Raises ConfigurationError when no store is named, unless the cluster `is_to_come`: then
-        `lead_to` says later where it is."""
+        `lead_to` says later where it is. Who is not patient has the store's answer, or
+        StoreUnavailable, within seconds."""
         self.settings = settings or Settings.from_environment()
+        self._is_patient = is_patient
         self._store: ClusterStore | None = None
         self._doorbells: Doorbells | None = None
         self._ringing = threading.Lock()
@@ -34,7 +42,9 @@ class Connection:
         when they name no store."""
         app = make_app(settings)
         self._doorbells = Doorbells(app)
-        self._store = ClusterStore.from_settings(settings, bell=doorbell(settings))
+        self._store = ClusterStore.from_settings(
+            settings, bell=doorbell(settings), is_patient=self._is_patient
+        )
         self.settings = settings
 
     @property

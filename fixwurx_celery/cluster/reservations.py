@@ -8,6 +8,7 @@ import uuid
 
 from fixwurx_celery.cluster.connection import Connection
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
+from fixwurx_celery.logs import Outage, event, words
 
 __all__ = ["Reservations"]
 
@@ -76,10 +77,11 @@ class Reservations:
             try:
                 self.release(work_id)
             except StoreUnavailable as error:
-                log.warning("reservations are freed when their leases are over: %s", error)
+                log.warning(words(f"reservations are freed when their leases are over: {error}"))
                 return
 
     def _renew(self, every_s: float) -> None:
+        outage = Outage(log)
         while not self._stopping.wait(min(every_s, self._connection.settings.lease_sec / 3)):
             with self._lock:
                 reserved = sorted(self._nodes)
@@ -88,10 +90,12 @@ class Reservations:
             try:
                 lost = self._connection.store.renew(reserved, self._holder)
             except FixwurxError as error:
-                log.warning("reservations could not be renewed: %s", error)
+                outage.begin(words(f"reservations could not be renewed: {error}"))
                 continue
+            outage.end("reservations are renewed again")
             if lost:
-                log.warning("reservations lost, their node has gone: %s", ", ".join(lost))
+                for work_id in lost:
+                    log.warning(event("bug_released", reason="its node has gone", bug=work_id))
                 with self._lock:
                     for work_id in lost:
                         self._nodes.pop(work_id, None)

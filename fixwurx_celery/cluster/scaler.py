@@ -22,6 +22,7 @@ from fixwurx_celery.domain.clocks import MAX_SECONDS
 from fixwurx_celery.domain.nodes import LaunchStage, NodeSpec
 from fixwurx_celery.domain.scaling import ScalingDecision, ScalingPolicy, decide
 from fixwurx_celery.errors import ConfigurationError, NodeUnknown, ProviderError
+from fixwurx_celery.logs import event, words
 from fixwurx_celery.providers import LaunchOrder, ProvidedNode, Provider, open_provider
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store.scaling_state import SCALE, Observation, ScalingState, TermOver
@@ -40,7 +41,23 @@ NOT_FOR_NODES: Final = (
     "FIXWURX_PROVIDER_OPTIONS",
     "FIXWURX_NODE_SPECS",
     "FIXWURX_STATE_PATH",
+    "FIXWURX_METRICS_LISTEN",
+    "FIXWURX_METRICS_TOKEN",
+    "FIXWURX_METRICS_ALLOW_REMOTE",
 )
+
+EVENTS: Final = {
+    StepKind.ADOPT: "launch_adopted",
+    StepKind.ADOPT_STOPPING: "launch_adopted",
+    StepKind.DRAIN: "launch_moved",
+    StepKind.STOP: "launch_moved",
+    StepKind.SETTLE: "launch_moved",
+    StepKind.AWAIT: "launch_moved",
+    StepKind.REMOVE: "launch_ended",
+    StepKind.FORGET: "launch_ended",
+    StepKind.FAIL: "launch_failed",
+}
+"""What a step is in the log. That a launch is asked for once more is none."""
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +142,7 @@ class Scaler:
         try:
             decision = self._carry_out(term)
         except TermOver:
-            log.info("another controller has taken over scaling")
+            log.info(words("another controller has taken over scaling"))
             return None
         self._connection.store.end_tick(SCALE, term)
         return decision
@@ -204,16 +221,19 @@ class Scaler:
     def _say(self, decision: ScalingDecision, trouble: str) -> None:
         """Changes always, a trouble when it is another one than the last."""
         if decision.is_change:
-            log.info("scaling %s: %s", decision.action, decision.reason)
+            what = f"{decision.action}: {decision.reason}"
+            log.info(event("scaled", what, action=decision.action, reason=decision.reason))
         if trouble and trouble != self._said and self._settings.provider != "none":
-            log.warning("the provider of nodes, %s: %s", self._settings.provider, trouble)
+            provider = self._settings.provider
+            log.warning(event("provider_failed", reason=trouble, provider=provider))
         self._said = trouble
 
     # -- doing it --------------------------------------------------------------------------
 
     def _take(self, term: int, step: Step, provider: Provider) -> None:
-        if step.kind is not StepKind.LAUNCH:
-            log.info("node %s: %s, for %s", step.node, step.kind.lower(), step.reason)
+        if action := EVENTS.get(step.kind):
+            level = logging.WARNING if step.kind is StepKind.FAIL else logging.INFO
+            log.log(level, event(action, reason=step.reason, step=str(step.kind), node=step.node))
         match step.kind:
             case StepKind.ADOPT | StepKind.ADOPT_STOPPING:
                 is_ending = step.kind is StepKind.ADOPT_STOPPING
@@ -288,6 +308,7 @@ class Scaler:
             # Should it have been launched after all, the next tick finds and adopts it.
             self._state.end_launch(term, node, str(error))
             raise
+        log.info(event("launch_planned", profile=spec.profile, node=node))
         return status
 
     def _order(self, name: str, spec: NodeSpec) -> LaunchOrder:

@@ -22,6 +22,7 @@ from fixwurx_celery.domain.nodes import LiveNodes, WorkerState
 from fixwurx_celery.domain.scaling import ScalingDecision
 from fixwurx_celery.domain.words import counted
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, StoreUnavailable
+from fixwurx_celery.logs import words
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store.scaling_state import ScalingState
 
@@ -172,7 +173,7 @@ class ScalingCoordinator:
             try:
                 self.tick()
             except StoreUnavailable as error:
-                log.warning("no scaling decision: %s", error)
+                log.warning(words(f"no scaling decision: {error}"))
 
     def stop(self) -> None:
         """Ends all that `start` has started, and waits until it is gone. Bugs that its nodes run
@@ -198,7 +199,7 @@ class ScalingCoordinator:
             if not is_private:
                 scaler.forget_nodes(scope)
         except (StoreUnavailable, ConfigurationError) as error:
-            log.warning("stopped without the store's knowledge: %s", error)
+            log.warning(words(f"stopped without the store's knowledge: {error}"))
         finally:
             own.stop()
             self._scaler = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.errors import ConfigurationError
+from fixwurx_celery.logs import event
 from fixwurx_celery.store.scaling_state import ScalingState
 
 __all__ = ["StateFile"]
@@ -36,7 +37,7 @@ class StateFile:
         if not kept:
             told = self._read()
             if told and self._state.restore_scaling(told):
-                log.warning("the store was empty; scaling goes on with what %s kept", self._path)
+                log.warning(event("scaling_restored", f"the store was empty; {self._path} was not"))
             return
         if kept != self._written:
             self._write(kept)

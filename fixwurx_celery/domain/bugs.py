@@ -24,6 +24,7 @@ __all__ = [
     "checked_priority",
     "class_name",
     "terminal_state",
+    "verdict",
 ]
 
 AGENTS_PER_BUG: Final = 3
@@ -78,7 +79,15 @@ class Outcome(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+OTHER: Final = "OTHER"
+
 ANSWERS: Final = frozenset({Outcome.FIXED, Outcome.NOT_REPRODUCED, Outcome.NOT_FIXED})
+
+
+def verdict(outcome: Any) -> str:
+    """The outcome in one word, of few: OTHER for an answer that an engine of the user's made up."""
+    word = outcome.get("outcome") if isinstance(outcome, Mapping) else None
+    return str(word) if word in [*Outcome] else OTHER
 
 
 def terminal_state(outcome: Any) -> BugState:
@@ -86,12 +95,13 @@ def terminal_state(outcome: Any) -> BugState:
 
     An engine of the user's may answer any JSON; without a known `outcome` in it, it is an answer.
     """
-    verdict = outcome.get("outcome") if isinstance(outcome, Mapping) else None
-    if verdict == Outcome.CANCELLED:
-        return BugState.CANCELLED
-    if verdict in (Outcome.TIMED_OUT, Outcome.ERROR):
-        return BugState.ESCALATED
-    return BugState.DONE
+    match verdict(outcome):
+        case Outcome.CANCELLED:
+            return BugState.CANCELLED
+        case Outcome.TIMED_OUT | Outcome.ERROR:
+            return BugState.ESCALATED
+        case _:
+            return BugState.DONE
 
 
 def class_name(agents: int, requires: frozenset[str]) -> str:

@@ -114,6 +114,15 @@ class RunClocks:
         return self._since + self._timeout_s - sum(self._spent[each] for each in shared)
 
     @property
+    def limit_s(self) -> float:
+        """How many seconds what sets the deadline allows."""
+        return self._limits.get(clock_of(self._phase), self._timeout_s)
+
+    def shown_s(self, now: float) -> float:
+        """How many of them are spent."""
+        return self.limit_s - (self.deadline - now)
+
+    @property
     def bound(self) -> str:
         """What sets the deadline, in words."""
         clock = clock_of(self._phase)

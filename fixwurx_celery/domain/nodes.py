@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, assert_never
 
 from fixwurx_celery.domain.bugs import MAX_AGENTS, checked_labels, class_name
 from fixwurx_celery.errors import ReadOnly
@@ -55,6 +55,21 @@ class BalancingStrategy(AnyCase):
     LEAST_CONNECTIONS = "LEAST_CONNECTIONS"
     WEIGHTED_CAPACITY = "WEIGHTED_CAPACITY"
     RANDOM = "RANDOM"
+
+    @property
+    def takes(self) -> str:
+        """Which node it takes, in words."""
+        match self:
+            case BalancingStrategy.ROUND_ROBIN:
+                return "the node that was chosen longest ago"
+            case BalancingStrategy.LEAST_CONNECTIONS:
+                return "the node with the fewest bugs"
+            case BalancingStrategy.WEIGHTED_CAPACITY:
+                return "the node with the most room, weighed by health and response time"
+            case BalancingStrategy.RANDOM:
+                return "any node with room, all alike"
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

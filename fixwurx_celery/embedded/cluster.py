@@ -33,6 +33,7 @@ DRAIN_S: Final = 1.0
 """Nodes end with their command: what still runs then goes back in line, for the next time."""
 STOP_DEADLINE_S: Final = 20.0
 STORE_DEADLINE_S: Final = 65.0
+GUARDIAN_BURIED_WITHIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,7 @@ class EmbeddedCluster:
             "password": self._password,
             "store_folder": str(self.state.folder("valkey")),
             "logs": str(self.logs),
+            "log_format": self._given.log_format,
             "environment": {**inherited_environment(), **self._own().environment()},
             "workers": [*nodes, controller],
         }
@@ -235,10 +237,9 @@ class EmbeddedCluster:
                 return []
         data = os.read(self._events, 65536)
         if not data:
-            said = "; ".join(last_lines(self.logs / "guardian.log")[-3:])
             raise FixwurxError(
                 f"the guardian of the embedded cluster has died, and all of it with it: "
-                f"{said or 'it was killed'}; run the command again: it goes on where it stopped"
+                f"{self._end_of_guardian()}; run the command again: it goes on where it stopped"
             )
         *lines, self._unread = (self._unread + data).split(b"\n")
         events = [json.loads(line) for line in lines]
@@ -254,6 +255,13 @@ class EmbeddedCluster:
                     provider_options=event["provider_options"],
                 )
         return events
+
+    def _end_of_guardian(self) -> str:
+        if self._guardian is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self._guardian.wait(GUARDIAN_BURIED_WITHIN_S) < 0:
+                    return "it was killed"
+        return "; ".join(last_lines(self.logs / "guardian.log")[-3:]) or "it said nothing"
 
     # -- ending ----------------------------------------------------------------------------
 

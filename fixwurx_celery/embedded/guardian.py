@@ -17,10 +17,12 @@ Where the cluster has a store of its own elsewhere, none is started.
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -30,6 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.embedded.server import answers, free_port, server_configuration
+from fixwurx_celery.logs import Line, words, write_log
 from fixwurx_celery.processes import (
     identity,
     inherit_orphans,
@@ -57,6 +60,10 @@ PREFIX: Final = "fw-"
 OWNER: Final = "guardian"
 TEMPORARY: Final = "t"
 SUPERVISOR: Final = "supervisor"
+NODE: Final = "node"
+"""What the names of nodes begin with, and of nothing else."""
+
+log = logging.getLogger("guardian")
 
 
 @dataclass(slots=True)
@@ -134,6 +141,7 @@ class Guardian:
             port=self.port, password=self.password, folder=self.store_folder
         )
         store.start()
+        log.info(about(store, f"is started as process {pid_of(store)}"))
 
     def _ask_store(self, store: Child) -> None:
         if answers(self.port, self.password):
@@ -170,6 +178,7 @@ class Guardian:
         for child in self._all():
             if child.start_at is not None and child.start_at <= now:
                 child.start()
+                log.info(about(child, f"is started as process {pid_of(child)}"))
 
     def _after_death(self, child: Child, status: int) -> None:
         """Settles when it starts again, if it does."""
@@ -189,9 +198,11 @@ class Guardian:
             return
         pause_s = 0.25 * 2 ** (child.quick_deaths - 1)
         child.start_at = now + pause_s
+        log.warning(about(child, f"ended with status {status}; it starts again in {pause_s:g} s"))
         tell("restarting", name=child.name, status=status, pause_s=pause_s, log=str(child.log))
 
     def _fail(self, child: Child, why: str) -> None:
+        log.error(about(child, f"cannot be kept running: {why}"))
         tell("failed", name=child.name, why=why, log=str(child.log))
 
     def _bound_logs(self) -> None:
@@ -207,6 +218,7 @@ class Guardian:
     def stop(self, grace_s: float) -> None:
         """Ends everything, the store last, so that what the nodes still have to say is kept."""
         self.wakeup.be_deaf()
+        log.info(words("everything ends", grace_s=grace_s))
         for worker in self.workers:
             worker.start_at = None
             worker.send(signal.SIGTERM)
@@ -231,15 +243,27 @@ class Guardian:
     def _wait(self, is_so: Callable[[], bool], most_s: float) -> None:
         deadline = time.monotonic() + most_s
         while True:
-            for _ in buried(self._all()):
-                pass
+            for child, status in buried(self._all()):
+                log.info(about(child, f"ended with status {status}"))
             if is_so() or time.monotonic() > deadline:
                 return
             time.sleep(0.01)
 
 
+def about(child: Child, text: str) -> Line:
+    """A line of the log about that process; it names the node that it is, if it is one."""
+    is_node = child.name.startswith(NODE)
+    node = f"{child.name}@{socket.gethostname()}" if is_node else None
+    return words(f"the {NODE if is_node else child.name} {text}", node=node)
+
+
+def pid_of(child: Child) -> int | None:
+    """Its process, while it runs."""
+    return child.process.pid if child.process else None
+
+
 def tell(event: str, **fields: Any) -> None:
-    """A line to the command, if it still lives."""
+    """A line to the owner, if it still lives, and reads: one that does not must not hold us up."""
     with contextlib.suppress(OSError):
         os.write(1, (json.dumps({"event": event, **fields}) + "\n").encode())
 
@@ -247,10 +271,12 @@ def tell(event: str, **fields: Any) -> None:
 def main() -> None:
     """Reads what to start, keeps it running, and ends it."""
     inherit_orphans()
+    os.set_blocking(1, False)
     order = read_line(0)
     if not order:
         return
     plan = json.loads(order)
+    write_log(plan["log_format"], "guardian")
     try:
         owner_fd = os.pidfd_open(plan["owner"])
     except ProcessLookupError:
@@ -301,7 +327,8 @@ def guardian_of(plan: Mapping[str, Any], folder: Path, owner_fd: int) -> Guardia
     if plan["scales"]:
         own = folder / SUPERVISOR
         supervise = ["-P", "-m", "fixwurx_celery.providers.supervisor", str(own)]
-        supervisor = child(SUPERVISOR, [sys.executable, *supervise, "--grace", str(DRAIN_GRACE_S)])
+        how = ["--grace", str(DRAIN_GRACE_S), "--log-format", plan["log_format"]]
+        supervisor = child(SUPERVISOR, [sys.executable, *supervise, *how])
         workers.append(supervisor)
         options = folder / "provider.yaml"
         options.write_text(json.dumps({"supervisor": str(own)}))  # which is YAML too

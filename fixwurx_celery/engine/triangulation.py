@@ -100,7 +100,7 @@ class Triangulation:
     def cancel(self) -> None:
         """Stop at once and end every process; harmless when all is done."""
         if not self.all_done():
-            self._finish(Outcome.ERROR, "cancelled before there was an answer")
+            self._finish(Outcome.CANCELLED, "told to end before there was an answer")
 
     def checkpoint(self) -> JSON:
         """What the next node needs; at most 64 KiB as JSON."""

@@ -10,6 +10,7 @@ from fixwurx_celery.cluster import ClusterResourceManager
 from fixwurx_celery.cluster.ends import EndWatch
 from fixwurx_celery.errors import BugUnknown, FixwurxError, WaitTimeout
 from fixwurx_celery.integrations.translation import bug_of, priority_of
+from fixwurx_celery.logs import words
 from fixwurx_celery.store import BugRecord
 
 __all__ = ["AsyncBugQueue"]
@@ -108,7 +109,7 @@ class AsyncBugQueue:
             try:
                 news = watch.look(LOOK_S)
             except FixwurxError as error:
-                log.warning("outcomes are not known for the moment: %s", error)
+                log.warning(words(f"outcomes are not known for the moment: {error}"))
                 self._ending.wait(TRY_AGAIN_S)
                 continue
             try:

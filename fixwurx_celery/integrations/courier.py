@@ -18,6 +18,7 @@ from fixwurx_celery.cluster import ClusterResourceManager
 from fixwurx_celery.cluster.ends import EndWatch
 from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
+from fixwurx_celery.logs import words
 from fixwurx_celery.store import BugRecord
 
 __all__ = ["Courier"]
@@ -116,7 +117,7 @@ class Courier:
             if isinstance(result, FixwurxError):
                 held.append(bug)
                 if bug.id not in self.refusals:
-                    log.warning("bug %s is held back: %s", bug.id, result)
+                    log.warning(words(f"the bug is held back: {result}", bug=bug.id))
                 self.refusals[bug.id] = result
             else:
                 taken[bug.id] = bug
@@ -148,7 +149,7 @@ class Courier:
 
     def _note(self, error: FixwurxError) -> None:
         if not self.trouble:
-            log.warning("nothing is carried, and it is tried again: %s", error)
+            log.warning(words(f"nothing is carried, and it is tried again: {error}"))
         self.trouble = str(error)
 
     # -- following -------------------------------------------------------------------------
@@ -169,5 +170,6 @@ class Courier:
             # them. Whoever offered them still wants them done.
             lost = [self._taken.pop(bug) for bug in news.unknown if bug in self._taken]
             if lost:
-                log.warning("%d bugs are handed over again: the store lost them", len(lost))
+                text = "bugs are handed over again: the store lost them"
+                log.warning(words(text, count=len(lost)))
                 self._orders.put(lambda bugs=lost: self._submit(bugs))  # type: ignore[misc]

@@ -14,6 +14,7 @@ from fixwurx_celery.cluster import ClusterResourceManager
 from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.integrations.courier import Courier
 from fixwurx_celery.integrations.translation import bug_of, entropy_of, priority_of
+from fixwurx_celery.logs import words
 from fixwurx_celery.store import BugRecord
 
 __all__ = ["ParallelExecutor", "Scheduler"]
@@ -112,7 +113,7 @@ class ParallelExecutor:
             return self._to_bug(each, entropy)
         except Exception as error:  # whatever is wrong with this one, the others go on
             self._bad[each.bug_id] = error
-            log.error("bug %s is not handed over: %s", each.bug_id, error)
+            log.error(words(f"the bug is not handed over: {error}", bug=each.bug_id))
             return None
 
     async def _complete_ended(self) -> None:

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any, Final
 
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.errors import ConfigurationError, ProviderError
+from fixwurx_celery.logs import PLAIN
 from fixwurx_celery.providers.base import LaunchOrder, ProvidedNode, ProvidedState
 from fixwurx_celery.providers.launching import node_command, node_environment
 from fixwurx_celery.providers.options import read_options, unknown_names
-from fixwurx_celery.providers.supervisor import IDLE_S
+from fixwurx_celery.providers.supervisor import IDLE_S, worker_id
 from fixwurx_celery.providers.supervisor_folder import SupervisorFolder
 from fixwurx_celery.providers.telling import log_tail, passwords_of
 from fixwurx_celery.settings import Settings, inherited_environment
@@ -49,8 +49,11 @@ class LocalProvider:
         idle_s: float = IDLE_S,
         is_supervised: bool = False,
         secrets: Collection[str] = (),
+        log_format: str = PLAIN,
     ) -> None:
-        """`secrets` are not told, should a node's log have them."""
+        """`secrets` are not told, should a node's log have them. `log_format` is that of a
+        supervisor which it starts."""
+        self.log_format = log_format
         self.folder, self.timeout_s, self.idle_s = folder, timeout_s, idle_s
         self.is_supervised, self.secrets = is_supervised, secrets
         self.hostname = socket.gethostname()
@@ -71,11 +74,16 @@ class LocalProvider:
         if problems:
             raise ConfigurationError(problems)
         folder = Path(given).expanduser() if given else supervisor_folder(settings, cluster)
-        return cls(folder, is_supervised=bool(given), secrets=passwords_of(settings))
+        return cls(
+            folder,
+            is_supervised=bool(given),
+            secrets=passwords_of(settings),
+            log_format=settings.log_format,
+        )
 
     def worker_id(self, name: str) -> str:
         """See Provider."""
-        return f"{name}@{self.hostname}"
+        return worker_id(name)
 
     def is_gone(self, scope: str) -> bool:
         """See Provider."""
@@ -195,7 +203,15 @@ class LocalProvider:
         }
         try:
             starter = subprocess.Popen(
-                [*command, str(self.folder), "--detach", "--idle", str(self.idle_s)],
+                [
+                    *command,
+                    str(self.folder),
+                    "--detach",
+                    "--idle",
+                    str(self.idle_s),
+                    "--log-format",
+                    self.log_format,
+                ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -229,6 +245,5 @@ def _exists(folder: str) -> bool:
 
 def supervisor_folder(settings: Settings, cluster: str) -> Path:
     """Where the supervisor of this cluster's nodes is found on this host."""
-    base = settings.work_dir or Path(tempfile.gettempdir()) / f"fixwurx-{os.getuid()}"
     name = hashlib.sha256(cluster.encode()).hexdigest()[:12]
-    return Path(base).absolute() / f"local-{name}"
+    return settings.work_folder / f"local-{name}"

@@ -1,6 +1,7 @@
 """The parent of a cluster's nodes on this host: a process that outlives who asked for them.
 
     python -P -m fixwurx_celery.providers.supervisor FOLDER [--detach] [--idle S] [--grace S]
+                                                     [--log-format json]
 
 At most one runs for a folder. It answers on a socket there, a line of JSON for a line of JSON:
 
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.errors import ProviderError
+from fixwurx_celery.logs import FORMATS, PLAIN, words, write_log
 from fixwurx_celery.processes import inherit_orphans
 from fixwurx_celery.processes.child import buried
 from fixwurx_celery.processes.detach import detach
@@ -126,7 +128,7 @@ class Supervisor:
         by_child = {id(node.child): node for node in self.nodes.values()}
         for child, status in buried([node.child for node in self.nodes.values()]):
             by_child[id(child)].bury(status)
-            log.info("node %s has ended with status %s", child.name, status)
+            log.info(words("the node has ended", status=status, node=worker_id(child.name)))
         ended = [name for name, node in self.nodes.items() if node.end]
         for name in ended[: max(0, len(ended) - MOST_ENDED)]:
             self.nodes.pop(name).forget()
@@ -148,7 +150,7 @@ class Supervisor:
             if removal.node.end and not self.orphans:
                 self.nodes.pop(name, None)
                 removal.node.forget()
-                log.info("node %s is removed", name)
+                log.info(words("the node is removed", node=worker_id(name)))
                 answer: dict[str, Any] = {}
             elif now > removal.deadline:
                 left = ", ".join(map(str, self.orphans or self._mains()))
@@ -197,7 +199,7 @@ class Supervisor:
             # Not its text: that may quote what was asked, and with it a password.
             place = traceback.extract_tb(error.__traceback__)[-1]
             kind = type(error).__name__
-            log.error("%s at %s:%s", kind, place.filename, place.lineno)
+            log.error(words(f"{kind} at {place.filename}:{place.lineno}"))
             return {"error": f"the supervisor could not make sense of what it was asked ({kind})"}
         return {}
 
@@ -215,7 +217,7 @@ class Supervisor:
             )
         except OSError as error:
             raise Refused(f"node {name} cannot be started: {error.strerror or error}") from error
-        log.info("node %s is started as process %s", name, node.pid)
+        log.info(words(f"the node is started as process {node.pid}", node=worker_id(name)))
 
     def _remove(self, name: str, caller: Caller) -> None:
         node = self.nodes[name]
@@ -247,6 +249,11 @@ class Supervisor:
             time.sleep(0.01)
 
 
+def worker_id(name: str) -> str:
+    """The name under which the node of this name registers."""
+    return f"{name}@{socket.gethostname()}"
+
+
 def main(arguments: Collection[str] | None = None) -> int:
     """Supervises until it is told to end. The status is 0 also where another one does."""
     parser = argparse.ArgumentParser(prog="fixwurx_celery.providers.supervisor")
@@ -257,6 +264,9 @@ def main(arguments: Collection[str] | None = None) -> int:
     )
     parser.add_argument(
         "--grace", type=float, default=GRACE_S, help="seconds that nodes have to end [%(default)s]"
+    )
+    parser.add_argument(
+        "--log-format", choices=FORMATS, default=PLAIN, help="of its own log [%(default)s]"
     )
     given = parser.parse_args(list(arguments) if arguments is not None else None)
     try:
@@ -269,7 +279,7 @@ def main(arguments: Collection[str] | None = None) -> int:
             if given.detach:
                 detach(folder.path / "supervisor.log")
             folder.sign(lock)
-            logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+            write_log(given.log_format, "supervisor")
             inherit_orphans()
             supervisor = Supervisor(folder, listener, idle_s=given.idle)
             try:

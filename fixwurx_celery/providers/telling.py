@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import unquote
 
+from fixwurx_celery.addresses import hide_passwords
 from fixwurx_celery.settings import Settings
 
 __all__ = ["TAIL_LINES", "age_s", "log_tail", "passwords_of", "server_time"]
@@ -16,7 +17,6 @@ TAIL_CHARACTERS: Final = 2000
 """What an operator reads in a table or an event; the rest is in the provider's own logs."""
 
 HIDDEN: Final = "***"
-CREDENTIALS = re.compile(r"(://[^\s:/@]*):[^\s]*@")
 PASSWORD_OPTION = re.compile(r"([?&][^=&#\s]*password)=[^&#\s]*", re.IGNORECASE)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -39,9 +39,7 @@ def log_tail(text: str, secrets: Collection[str]) -> str:
     text = ESCAPES.sub("", text)
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    text = CREDENTIALS.sub(rf"\1:{HIDDEN}@", text)
-    text = PASSWORD_OPTION.sub(rf"\1={HIDDEN}", text)
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in hide_passwords(text).splitlines() if line.strip()]
     return "\n".join(lines[-TAIL_LINES:])[-TAIL_CHARACTERS:]
 
 

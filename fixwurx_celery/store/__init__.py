@@ -4,6 +4,7 @@ from fixwurx_celery.store.cluster_store import ClusterStore, connect
 from fixwurx_celery.store.records import (
     BugRecord,
     Event,
+    Running,
     Snapshot,
     Started,
     Submission,
@@ -14,6 +15,7 @@ __all__ = [
     "BugRecord",
     "ClusterStore",
     "Event",
+    "Running",
     "Snapshot",
     "Started",
     "Submission",

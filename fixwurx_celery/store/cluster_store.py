@@ -17,16 +17,26 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from fixwurx_celery.domain.bugs import MAX_PAYLOAD_BYTES, TERMINAL, Assignment, Bug, BugState
+from fixwurx_celery.domain.bugs import (
+    MAX_PAYLOAD_BYTES,
+    TERMINAL,
+    Assignment,
+    Bug,
+    BugState,
+    verdict,
+)
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreRefuses, StoreUnavailable
 from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
+from fixwurx_celery.store.measurement import Measurement
 from fixwurx_celery.store.records import (
     Beat,
     BugRecord,
     Event,
+    Happening,
+    Running,
     Snapshot,
     Started,
     Submission,
@@ -34,6 +44,7 @@ from fixwurx_celery.store.records import (
     assignments,
     bug_of,
     bug_record,
+    running,
 )
 from fixwurx_celery.store.records import snapshot as as_snapshot
 from fixwurx_celery.store.scripts import Script, load_all
@@ -267,7 +278,7 @@ class ClusterStore:
         reply = self._call(
             self._scripts["finish"],
             bug=bug_id, node=node, incarnation=incarnation, epoch=epoch, runner=runner,
-            state=str(state), outcome=json.dumps(outcome),
+            state=str(state), outcome=json.dumps(outcome), verdict=verdict(outcome),
         )  # fmt: skip
         return None if reply[0] == "STALE" else assignments(reply[1:])
 
@@ -422,7 +433,9 @@ class ClusterStore:
         )  # fmt: skip
         gone, rest = _counted(rest)
         queues, rest = _counted(rest)
-        return Sweep(int(live), gone, queues, assignments(rest))
+        told, rest = _counted(rest)
+        happened = [Happening(*told[i : i + 5]) for i in range(0, len(told), 5)]
+        return Sweep(int(live), gone, queues, happened, assignments(rest))
 
     def expect_node(self, node: str) -> None:
         """Notes that the node is about to declare its queue; a sweep asks to delete that if it does
@@ -474,10 +487,16 @@ class ClusterStore:
 
     # -- reads -----------------------------------------------------------------------------
 
-    def snapshot(self, *, most_nodes: int = 100_000) -> Snapshot:
-        """The cluster at one instant; with `most_nodes=0` its totals without the nodes."""
-        seen = json.loads(self._call(self._scripts["snapshot"], most=most_nodes)[1])
-        return as_snapshot(seen)
+    def snapshot(self, *, most_nodes: int = 100_000, with_progress: bool = False) -> Snapshot:
+        """The cluster at one instant; with `most_nodes=0` its totals without the nodes. How far
+        each bug on a node is, is read only when asked for."""
+        reply = self._call(self._scripts["snapshot"], most=most_nodes, progress=int(with_progress))
+        return as_snapshot(json.loads(reply[1]))
+
+    def measure(self, most_nodes: int) -> Measurement:
+        """The cluster at one instant as monitoring shows it, with so many nodes one by one. Costs
+        the server a fraction of a snapshot, however many bugs run."""
+        return Measurement.of(json.loads(self._call(self._scripts["measure"], most=most_nodes)[1]))
 
     def bug(self, bug_id: str) -> BugRecord:
         """The bug's record. Raises BugUnknown."""
@@ -536,26 +555,35 @@ class ClusterStore:
                 ids += self.client.zrevrange(f"{self.prefix}finished", 0, most - len(ids) - 1)  # type: ignore[arg-type]
         return list(dict.fromkeys(ids))
 
+    def ended(self, most: int = 50) -> list[tuple[str, int]]:
+        """Bugs that have ended, and when (ms since 1970 by the store's clock); the last first."""
+        with self.reaching():
+            found: Any = self.client.zrevrange(
+                f"{self.prefix}finished", 0, most - 1, withscores=True
+            )
+        return [(bug_id, int(at_ms)) for bug_id, at_ms in found]
+
     def log(self, bug_id: str, run: int) -> str:
         """What that run printed, up to its last report; its last megabyte."""
         with self.reaching():
             chunks: list[str] = self.client.lrange(f"{self.prefix}log:{bug_id}:{run}", 0, -1)  # type: ignore[assignment]
         return "".join(chunks)
 
-    def silences(self, bug_ids: Sequence[str]) -> dict[str, int]:
-        """For how many ms each of those that run has printed nothing; one light round trip."""
+    def running(self, bug_ids: Sequence[str]) -> list[Running]:
+        """Those of the bugs that run, in the order given; one light round trip."""
+        fields = ("state", "node", "phase", "runs", "started_ms", "since_ms", "printed_ms")
         with self.reaching():
             pipe = self.client.pipeline(transaction=False)
             pipe.time()
             for bug_id in bug_ids:
-                pipe.hmget(f"{self.prefix}bug:{bug_id}", "state", "started_ms", "printed_ms")
+                pipe.hmget(f"{self.prefix}bug:{bug_id}", *fields)
             (seconds, microseconds), *replies = pipe.execute()
         now_ms = seconds * 1000 + microseconds // 1000
-        return {
-            bug_id: max(0, now_ms - max(int(started_ms), int(printed_ms or 0)))
-            for bug_id, (state, started_ms, printed_ms) in zip(bug_ids, replies, strict=True)
-            if state == BugState.RUNNING
-        }
+        return [
+            running(bug_id, now_ms, dict(zip(fields, reply, strict=True)))
+            for bug_id, reply in zip(bug_ids, replies, strict=True)
+            if reply[0] == BugState.RUNNING
+        ]
 
     def strategy(self) -> BalancingStrategy:
         """How nodes are chosen now."""

@@ -41,14 +41,14 @@ KEYS = (
         "bug_key",
         "bug:<bug>",
         "hash",
-        "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in line "
-        "(`rank`, `seat`, and `priority` where that was changed), whose it is (`node`, "
-        "`incarnation`, `epoch`, `runner`), how far it is "
-        "(`phase`, `checkpoint`, `runs`, `cancelling`, `logged`), what it cost (`attempts`, "
-        "`losses`, `history`), how it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, "
-        "`started_ms`, `printed_ms`, `finished_ms`), and its clocks: what each has counted "
-        "(`waited_ms`, `setup_ms`, `run_ms`, `verify_ms`), since when the one of its run counts "
-        "(`since_ms`), and how long it may wait (`wait_limit_ms`, where that is limited)",
+        "the bug's record: `state`, `class`, `spec` (what was submitted, JSON), its place in "
+        "line (`rank`, `seat`, and `priority` where that was changed), whose it is (`node`, "
+        "`incarnation`, `epoch`, `runner`), how far it is (`phase`, `checkpoint`, `runs`, "
+        "`ran_on`, `cancelling`, `logged`), what it cost (`attempts`, `losses`, `history`), how "
+        "it ended (`outcome`), when (`waiting_ms`, `assigned_ms`, `started_ms`, `printed_ms`, "
+        "`finished_ms`), and its clocks: what each has counted (`waited_ms`, `setup_ms`, "
+        "`run_ms`, `verify_ms`), since when the one of its run counts (`since_ms`), and how "
+        "long it may wait (`wait_limit_ms`, where that is limited)",
         "when it is released, or FIXWURX_KEEP_FINISHED_SEC after it ended, by a sweep",
     ),
     Key(
@@ -230,6 +230,17 @@ KEYS = (
         "stats",
         "hash",
         "counters: `sequence`, `epoch`, `batch`, `runs`, and bugs ended by state",
+        "stays",
+    ),
+    Key(
+        "TALLY",
+        "tally",
+        "hash",
+        "what has happened, for metrics: each `action` of the event log; bugs `ended:` by state "
+        "and outcome, `given_back:` by charge, `refused:` by reason; calls that were `stale:`; "
+        "nodes that went, `node_gone:`; `decision:` by action; `report` and `lease_over`; and "
+        "durations, by bucket and in all (`wait:`, `answer:`, `run:`). These numbers only rise. A "
+        "report and a refused call that are sent twice may count twice",
         "stays",
     ),
     Key(

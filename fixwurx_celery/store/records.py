@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from fixwurx_celery.domain.bugs import TERMINAL, Assignment, BugState
@@ -19,7 +19,10 @@ __all__ = [
     "Beat",
     "BugRecord",
     "Event",
+    "Happening",
     "Launch",
+    "Progress",
+    "Running",
     "Snapshot",
     "Started",
     "Submission",
@@ -28,11 +31,13 @@ __all__ = [
     "bug_of",
     "bug_record",
     "launch",
+    "running",
     "snapshot",
 ]
 
 
 STAGES: Final = {str(stage): stage for stage in LaunchStage}
+STATES: Final = {str(state): state for state in BugState}
 
 COUNTED: Final = {
     BugClock.WAITING: "waited_ms",
@@ -88,7 +93,7 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BugRecord:
     """A bug as the store knows it. Times in ms since 1970 by the store's clock, or None; `counted`
-    is what each clock has counted, without the present stay."""
+    is what each clock has counted, without the present stay; `ran_on` has the node of each run."""
 
     id: str
     state: BugState
@@ -98,6 +103,7 @@ class BugRecord:
     attempts: int
     losses: int
     runs: int
+    ran_on: Sequence[str]
     phase: str
     cancelling: bool
     priority: int
@@ -141,6 +147,7 @@ class BugRecord:
             "attempts": self.attempts,
             "losses": self.losses,
             "runs": self.runs,
+            "ran_on": list(self.ran_on),
             "phase": self.phase,
             "outcome": self.outcome,
             "class": self.bug_class,
@@ -158,6 +165,19 @@ class BugRecord:
         }
 
 
+class Running(NamedTuple):
+    """How far a bug is that runs: for how long it has, on its present clock without a break, and
+    without printing anything."""
+
+    bug: str
+    node: str
+    phase: str
+    run: int
+    ran_ms: int
+    clock_ms: int
+    silent_ms: int
+
+
 class Launch(NamedTuple):
     """A node that was launched, as the controllers know it. `since_ms` is when it came to its
     stage, `at_ms` when it was launched."""
@@ -172,9 +192,18 @@ class Launch(NamedTuple):
     since_ms: int
 
 
+class Progress(NamedTuple):
+    """How far a bug is that a node holds. `since_ms` is when it started there; of one that has not
+    started, when it was given to the node."""
+
+    state: BugState
+    phase: str
+    since_ms: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The cluster at one instant."""
+    """The cluster at one instant. `progress` is by bug, and empty unless it was asked for."""
 
     now_ms: int
     strategy: BalancingStrategy
@@ -185,6 +214,7 @@ class Snapshot:
     delayed: int
     finished: int
     launches: Mapping[str, Launch]
+    progress: Mapping[str, Progress] = field(default_factory=dict)
 
     @classmethod
     def of_nothing(cls, strategy: BalancingStrategy) -> "Snapshot":
@@ -203,6 +233,31 @@ class Snapshot:
     def live(self) -> Sequence[WorkerNode]:
         """The nodes in service."""
         return [node for node in self.nodes if node.state is not WorkerState.OFFLINE]
+
+    @property
+    def with_starting(self) -> Sequence[WorkerNode]:
+        """The nodes by name, with those that were launched and have not registered."""
+        known = {node.worker_id: node for node in self.nodes}
+        for one in self.launches.values():
+            found = known.get(one.node)
+            if one.stage is LaunchStage.STARTING and (
+                found is None or found.state is WorkerState.OFFLINE
+            ):
+                spec = NodeSpec.of_profile(one.profile)
+                known[one.node] = WorkerNode(
+                    worker_id=one.node,
+                    state=WorkerState.STARTING,
+                    total_agents=spec.agents,
+                    free_agents=0,
+                    capabilities=spec.capabilities,
+                    last_heartbeat=one.at_ms / 1000,
+                )
+        return sorted(known.values(), key=lambda node: node.worker_id)
+
+    def stage_of(self, worker_id: str) -> str:
+        """How far a node is that a controller launched; empty for others."""
+        found = self.launches.get(worker_id)
+        return found.stage.lower() if found else ""
 
     @property
     def total_agents(self) -> int:
@@ -224,13 +279,25 @@ class Beat:
     assignments: list[Assignment]
 
 
+class Happening(NamedTuple):
+    """An event as the script tells it that wrote it."""
+
+    action: str
+    bug: str
+    node: str
+    epoch: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found, and asks of its caller: to delete these nodes' queues, and to ring."""
+    """What a sweep found and did, and asks of its caller: to delete these nodes' queues, and to
+    ring."""
 
     live_nodes: int
     gone: list[str]
     queues: list[str]
+    happened: list[Happening]
     assignments: list[Assignment]
 
 
@@ -260,6 +327,7 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
         attempts=number("attempts") or 0,
         losses=number("losses") or 0,
         runs=number("runs") or 0,
+        ran_on=fields["ran_on"].split("\n") if fields.get("ran_on") else [],
         phase=fields.get("phase", "WAIT"),
         cancelling="cancelling" in fields,
         priority=int(fields.get("priority", spec.get("priority", 0))),
@@ -276,6 +344,24 @@ def bug_record(bug_id: str, fields: Mapping[str, str]) -> BugRecord:
     )
 
 
+def running(bug_id: str, now_ms: int, fields: Mapping[str, str | None]) -> Running:
+    """How far the bug is whose record has these fields, and which runs."""
+
+    def ms_since(name: str) -> int:
+        return max(0, now_ms - int(fields[name] or 0))
+
+    ran_ms = ms_since("started_ms")
+    return Running(
+        bug_id,
+        fields["node"] or "",
+        fields["phase"] or "",
+        int(fields["runs"] or 0),
+        ran_ms,
+        min(ran_ms, ms_since("since_ms")),
+        min(ran_ms, ms_since("printed_ms")),
+    )
+
+
 def snapshot(seen: Mapping[str, Any]) -> Snapshot:
     """The snapshot that the script's JSON document says. Lua writes an empty list as `{}`."""
     return Snapshot(
@@ -289,6 +375,11 @@ def snapshot(seen: Mapping[str, Any]) -> Snapshot:
         finished=int(seen["finished"]),
         launches={
             node: launch(node, json.loads(text)) for node, text in (seen["launches"] or {}).items()
+        },
+        progress={
+            bug: Progress(STATES[state], phase or "WAIT", int(since_ms) if since_ms else None)
+            for entry in seen["nodes"] or []
+            for bug, (state, phase, since_ms) in (entry.get("progress") or {}).items()
         },
     )
 

@@ -16,8 +16,10 @@ from celery.worker.consumer import Consumer
 from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, node_queue
 from fixwurx_celery.domain.bugs import ID
 from fixwurx_celery.engine.sandbox import SandboxError
+from fixwurx_celery.logs import words
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.worker.celery_logs import connect_logs
 from fixwurx_celery.worker.node import DuplicateNode, Node
 from fixwurx_celery.worker.runner import Runner
 from fixwurx_celery.worker.stopping import hear_signals, tell_own_signals
@@ -101,7 +103,7 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
                 if not node.enter():
                     return
             except (DuplicateNode, SandboxError) as error:
-                log.error("%s", error)
+                log.error(words(str(error), node=node.worker_id))
                 raise WorkerShutdown(1) from error
             self._entered = True
         self._primary = node.primary()
@@ -144,6 +146,7 @@ def node_app(settings: Settings) -> Celery:
     # minute in vain when one was thrown away while draining.
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10  # times 0.1 s
     _connect_signals(app)
+    connect_logs(app, settings, is_node=True)
 
     runner: Runner | None = None
 

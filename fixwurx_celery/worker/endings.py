@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
-from fixwurx_celery.domain.bugs import ID, Assignment, BugState
+from fixwurx_celery.domain.bugs import ID, Assignment, BugState, verdict
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
+from fixwurx_celery.logs import event, words
 from fixwurx_celery.store import ClusterStore
 
 __all__ = ["Ending", "Spool", "deliver"]
@@ -43,6 +44,12 @@ class Ending:
     reason: str = ""
     checkpoint: str = ""
     log: str = ""
+    seconds: float | None = None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a line of the log about it is about."""
+        return {"bug": self.bug_id, "epoch": self.epoch, "node": self.node}
 
 
 def deliver(
@@ -50,16 +57,39 @@ def deliver(
 ) -> tuple[str, list[Assignment]]:
     """What became of the bug, STALE if it is somebody else's by now; and what to ring.
 
-    Safe to repeat. Raises StoreUnavailable.
+    It is logged. Safe to repeat. Raises StoreUnavailable.
     """
     run = (ending.bug_id, ending.node, ending.incarnation, ending.epoch)
     if ending.log or ending.checkpoint:
         store.report(*run, ending.runner, checkpoint=ending.checkpoint, log=ending.log)
     if ending.state is None:
-        return store.fail_attempt(*run, ending.charge, ending.reason, runner=ending.runner)
-    outcome = put_aside(ending.outcome, open_artifacts)
-    following = store.finish(*run, ending.runner, ending.state, outcome)
-    return ("STALE", []) if following is None else (str(ending.state), following)
+        status, following = store.fail_attempt(
+            *run, ending.charge, ending.reason, runner=ending.runner
+        )
+    else:
+        outcome = put_aside(ending.outcome, open_artifacts)
+        handed = store.finish(*run, ending.runner, ending.state, outcome)
+        status = "STALE" if handed is None else str(ending.state)
+        following = handed or []
+    log_end(ending, status)
+    return status, following
+
+
+def log_end(ending: Ending, status: str) -> None:
+    """A bug that goes elsewhere, or is given up, is a warning; one that ended is none."""
+    if status == "STALE":
+        log.warning(
+            words("the end of the run does not count: the bug is somebody else's", **ending.about)
+        )
+    elif ending.state is None:
+        action = "bug_given_back" if status == BugState.PENDING else f"bug_{status.lower()}"
+        told = {"reason": ending.reason, "charge": ending.charge, **ending.about}
+        log.warning(event(action, **told))
+    else:
+        outcome = ending.outcome if isinstance(ending.outcome, Mapping) else {}
+        why = outcome.get("edit") or outcome.get("reason")
+        told = {"reason": why, "outcome": verdict(ending.outcome), "state": status}
+        log.info(event("bug_finished", **told, seconds=ending.seconds, **ending.about))
 
 
 def put_aside(outcome: Any, open_artifacts: Callable[[], Artifacts]) -> Any:
@@ -135,7 +165,7 @@ class Spool:
             except StoreUnavailable:
                 raise
             except (ValueError, TypeError, KeyError, FixwurxError) as error:
-                log.error("%s cannot be delivered, and is put aside: %s", path, error)
+                log.error(words(f"{path} cannot be delivered, and is put aside: {error}"))
                 path.rename(path.with_suffix(".bad"))
                 continue
             path.unlink(missing_ok=True)

@@ -124,15 +124,15 @@ def run_engine(engine: EngineAdapter, keeper: Keeper) -> Any:
     """Ticks the engine until it is done; its outcome. Does not return when it is told to stop."""
     phase, kept_at = engine.phase, float("-inf")
     keeper.tell(phase=phase, heeds=_heeded(engine))
-    end = keeper.order()
-    while not engine.is_done():
+    end, is_done = keeper.order(), engine.is_done()
+    while not is_done:
         if end is not None:
             _stop(engine, keeper, end)
         engine.tick()
+        if is_done := engine.is_done():
+            break
         reached, now = engine.phase, time.monotonic()
         is_new = reached != phase
-        if engine.is_done():
-            break
         if is_new or now - kept_at >= CHECKPOINT_EVERY_S:
             phase, kept_at = reached, now
             keeper.tell(phase=phase, checkpoint=engine.checkpoint(), waits=is_new)

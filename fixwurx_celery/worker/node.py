@@ -20,16 +20,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fixwurx_celery.artifacts import open_artifacts
+from fixwurx_celery.artifacts import Artifacts, open_artifacts
 from fixwurx_celery.broker import Doorbells, doorbell
 from fixwurx_celery.domain.bugs import Assignment, class_name
 from fixwurx_celery.engine.sandbox import why_unconfined
 from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
+from fixwurx_celery.logs import Line, Outage, event, words
 from fixwurx_celery.processes import end_descendants, is_running
+from fixwurx_celery.pulse import Pulse, Role
 from fixwurx_celery.settings import SHIPPED_ENGINE, Settings
 from fixwurx_celery.store import ClusterStore
-from fixwurx_celery.store.health import health_check
-from fixwurx_celery.worker.endings import Ending
+from fixwurx_celery.store.health import health_check, log_sweep
+from fixwurx_celery.worker.endings import Ending, deliver
 from fixwurx_celery.worker.incarnation import Incarnation
 from fixwurx_celery.worker.premises import Premises
 from fixwurx_celery.worker.presence import Presence
@@ -87,6 +89,8 @@ class Node:
         self._has_retired = self._is_displaced = False
         self._canary = Canary()
         self._recycle_by: float | None = None
+        self._spool_outage = Outage(log)
+        self._pulse = Pulse(settings, Role.NODE)
         self._unconfined = ""
 
     @property
@@ -94,6 +98,14 @@ class Node:
         """The node's place on this host, once it is prepared."""
         assert self._premises is not None, "prepare comes first"  # noqa: S101 - Celery's order
         return self._premises
+
+    def _words(self, text: str) -> Line:
+        return words(text, node=self.worker_id)
+
+    def _registered(self) -> Line:
+        labels = ",".join(sorted(self._settings.capabilities))
+        agents = self._settings.total_agents
+        return event("node_registered", agents=agents, capabilities=labels, node=self.worker_id)
 
     # -- called by the worker's main thread ------------------------------------------------
 
@@ -106,7 +118,7 @@ class Node:
         try:
             store.expect_node(worker_id)
         except StoreUnavailable as error:  # it is waited for later, when the node registers
-            log.warning("node %s: the store is away: %s", worker_id, error)
+            log.warning(self._words(f"the store is away: {error}"))
         finally:
             store.close()
 
@@ -151,12 +163,7 @@ class Node:
             name="end",
             daemon=True,
         ).start()
-        log.info(
-            "node %s is ready: %s agents, capabilities %s",
-            self.worker_id,
-            self._settings.total_agents,
-            ",".join(sorted(self._settings.capabilities)) or "none",
-        )
+        log.info(self._registered())
         return True
 
     def _register_at_last(self, store: ClusterStore, ringer: Ringer) -> bool:
@@ -164,12 +171,15 @@ class Node:
         overdue, not counting the time for which the store is away, or until the node is stopped."""
         patience_s = self._settings.heartbeat_timeout_sec + 2
         deadline = time.monotonic() + patience_s
+        outage = Outage(log)
         while not self.stopping.stage and time.monotonic() < deadline:
             try:
-                if self._register(store, ringer):
+                is_taken = self._register(store, ringer)
+                outage.end("the store is there", node=self.worker_id)
+                if is_taken:
                     return True
             except StoreUnavailable as error:
-                log.warning("node %s waits for the store: %s", self.worker_id, error)
+                outage.begin(self._words(f"the node waits for the store: {error}"))
                 deadline = time.monotonic() + patience_s
             time.sleep(0.5)
         return False
@@ -210,6 +220,7 @@ class Node:
         every_s = self._settings.heartbeat_interval_sec
         beat_at = sweep_at = health_at = 0.0
         health_at = time.monotonic() + self._settings.health_check_interval_sec
+        outage = Outage(log)
         while not self._left.is_set():
             now = time.monotonic()
             try:
@@ -222,6 +233,7 @@ class Node:
                 if now >= beat_at:
                     self._beat(store, ringer)
                     beat_at = now + every_s
+                    outage.end("the node's heart beats again", node=self.worker_id)
                 if now >= sweep_at:
                     live_nodes = self._sweep(store, ringer)
                     sweep_at = now + sweep_every_s(live_nodes, every_s)
@@ -229,13 +241,14 @@ class Node:
                     self._mend(store, ringer)
                     health_at = now + self._settings.health_check_interval_sec
             except StoreUnavailable as error:
-                log.warning("node %s has no heartbeat: %s", self.worker_id, error)
+                outage.begin(self._words(f"the node has no heartbeat: {error}"))
                 beat_at = sweep_at = now + AGAIN_AFTER_S
             except Exception:  # the heart must not stop: whatever it was, it is tried again
-                log.exception("node %s: unexpected trouble in its heartbeat", self.worker_id)
+                log.exception(self._words("unexpected trouble in the node's heartbeat"))
                 beat_at = sweep_at = now + every_s
             self._wake.wait(max(0.0, min(beat_at, sweep_at) - time.monotonic()))
             self._wake.clear()
+        self._pulse.stop()
         self._retire(store, ringer)
         presence.close()
         ringer.close()
@@ -253,6 +266,7 @@ class Node:
         self._deliver_spool(store, ringer)
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
         if told is not None:
+            self._pulse.beat()
             ringer.ring(told.assignments)
             if self.stopping.stage:
                 return
@@ -262,15 +276,17 @@ class Node:
                 self._look_at_consumer(ringer)
         elif not self.stopping.stage and not self._is_displaced:
             log.warning(
-                "node %s was taken for lost: it ends its bugs and joins again", self.worker_id
+                self._words("the node was taken for lost: it ends its bugs and joins again")
             )
             self.incarnation.renew()  # first: whose engine ends from here on has lost its bug
             self.premises.end_all_engines()
             if not self._register(store, ringer):
                 # It must not go on taking what is meant for the other one.
-                log.error("node %s ends: another node has taken its name since", self.worker_id)
+                log.error(self._words("the node ends: another node has taken its name since"))
                 self._is_displaced = True
                 os.kill(os.getpid(), signal.SIGTERM)
+                return
+            log.info(self._registered())
 
     def _sweep(self, store: ClusterStore, ringer: Ringer) -> int:
         """Brings in order what others left; the number of nodes in service."""
@@ -281,8 +297,7 @@ class Node:
             can_ring=ringer.can_ring,
         )
         ringer.ring(swept.assignments)
-        for gone in swept.gone:
-            log.warning("node %s was lost; its bugs go elsewhere", gone)
+        log_sweep(swept)
         for worker_id in swept.queues:
             ringer.delete_queue(worker_id)
         return swept.live_nodes
@@ -291,8 +306,9 @@ class Node:
         """Bugs that were given to this node were not started: it rings itself, to learn why."""
         if self._canary.is_lost():
             log.error(
-                "node %s beats and takes nothing from its queue: it drains, and begins anew",
-                self.worker_id,
+                self._words(
+                    "the node beats and takes nothing from its queue: it drains, and begins anew"
+                )
             )
             self._recycle_by = time.monotonic() + self._settings.drain_timeout_sec
         else:
@@ -337,7 +353,7 @@ class Node:
         if stage > self._stage_ordered and (running or stage is Stage.DRAINING):
             ends = "move now" if stage is Stage.HURRYING else f"may run for {grace_s:.0f} s"
             what = f"{running} bugs run, and {ends}" if running else "no bug runs"
-            log.info("node %s drains: %s", self.worker_id, what)
+            log.info(event("node_draining", what, running=running, node=self.worker_id))
         self._stage_ordered = stage
         if not running:  # nothing to wait for
             self.stopping.rise_to(Stage.HURRYING)
@@ -346,48 +362,46 @@ class Node:
         while self._losses:
             self._deliver_spool(store, ringer)  # how the run had ended before its process did
             loss = self._losses[0]
+            ending = self._ending(loss)
             if not end_descendants(spare=[self.premises.warden_pid]):
-                log.error("processes of bug %s outlived SIGKILL", loss.bug_id)
-            _, assignments = store.fail_attempt(
-                loss.bug_id,
-                self.worker_id,
-                self.incarnation(),
-                loss.epoch,
-                loss.charge,
-                loss.reason,
-            )
+                log.error(words("processes of the bug outlived SIGKILL", **ending.about))
+            _, assignments = deliver(store, self._open_artifacts, ending)
             self._losses.popleft()
             ringer.ring(assignments)
 
     def _keep_losses(self) -> None:
         """Writes down what the store was not told of; the next node on this host tells it."""
         for loss in list(self._losses):
-            self.premises.spool.keep(
-                Ending(
-                    bug_id=loss.bug_id,
-                    node=self.worker_id,
-                    incarnation=self.incarnation(),
-                    epoch=loss.epoch,
-                    runner="",
-                    charge=loss.charge,
-                    reason=loss.reason,
-                )
-            )
+            self.premises.spool.keep(self._ending(loss))
+
+    def _ending(self, loss: Loss) -> Ending:
+        return Ending(
+            bug_id=loss.bug_id,
+            node=self.worker_id,
+            incarnation=self.incarnation(),
+            epoch=loss.epoch,
+            runner="",
+            charge=loss.charge,
+            reason=loss.reason,
+        )
+
+    def _open_artifacts(self) -> Artifacts:
+        return open_artifacts(self._settings, is_patient=False)
 
     def _deliver_spool(self, store: ClusterStore, ringer: Ringer | None = None) -> None:
         """Tells the store how runs, and lives of this host's nodes, ended while it was away."""
         told: list[Assignment] = []
         try:
-            for ending, status, assignments in self.premises.spool.deliver_all(
-                store, lambda: open_artifacts(self._settings, is_patient=False)
-            ):
-                log.info("bug %s, kept while the store was away: %s", ending.bug_id, status)
+            for _, _, assignments in self.premises.spool.deliver_all(store, self._open_artifacts):
                 told += assignments
             for node, assignments in self.premises.spool.retire_all(store):
-                log.info("node %s had ended while the store was away", node)
+                log.info(event("node_lost", "it had ended while the store was away", node=node))
                 told += assignments
+            self._spool_outage.end("what the node kept is delivered", node=self.worker_id)
         except StoreUnavailable as error:
-            log.warning("node %s: what it kept is not delivered yet: %s", self.worker_id, error)
+            self._spool_outage.begin(
+                self._words(f"what the node kept is not delivered yet: {error}")
+            )
         if ringer is not None:
             ringer.ring(told)
 
@@ -399,7 +413,7 @@ class Node:
                 ringer.ring(following)
                 ringer.delete_queue(self.worker_id)
         except StoreUnavailable as error:
-            log.warning("node %s could not deregister: %s", self.worker_id, error)
+            log.warning(self._words(f"the node could not deregister: {error}"))
 
     def _load(self) -> Mapping[str, Any]:
         return {

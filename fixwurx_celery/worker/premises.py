@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fixwurx_celery.logs import words
 from fixwurx_celery.processes import identity, inherit_orphans, is_alive
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.worker import warden
@@ -26,7 +27,7 @@ class Premises:
     """Taken by the main process before its pool forks; cleared by the warden when it has died."""
 
     def __init__(self, settings: Settings) -> None:
-        base = Path(settings.work_dir or Path(tempfile.gettempdir()) / f"fixwurx-{os.getuid()}")
+        base = settings.work_folder
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
         _clear_after_the_dead(base)
         self.spool = Spool(base / f"spool-{settings.namespace}")
@@ -66,5 +67,5 @@ def _clear_after_the_dead(base: Path) -> None:
         except OSError:
             continue  # about to be made, or about to be removed
         if main and not is_alive(main):
-            log.warning("ending what a dead node left in %s", folder)
+            log.warning(words(f"ends what a dead node left in {folder}"))
             warden.clear(str(folder))

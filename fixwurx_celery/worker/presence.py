@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.logs import words
 from fixwurx_celery.store import ClusterStore
 
 __all__ = ["Presence"]
@@ -49,7 +50,7 @@ class Presence:
             except StoreUnavailable:
                 self._closing.wait(AGAIN_AFTER_S)
             except Exception:  # it must not end: without it the node would be taken for dead
-                log.exception("node %s: unexpected trouble while listening", self._worker_id)
+                log.exception(words("unexpected trouble while listening", node=self._worker_id))
                 self._closing.wait(LISTEN_S)
 
     def _listen(self) -> None:

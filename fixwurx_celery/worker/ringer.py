@@ -13,6 +13,7 @@ from typing import Final
 from fixwurx_celery.broker import Doorbells
 from fixwurx_celery.domain.bugs import Assignment
 from fixwurx_celery.errors import StoreUnavailable
+from fixwurx_celery.logs import Outage, words
 from fixwurx_celery.store import ClusterStore
 
 __all__ = ["Ringer"]
@@ -38,6 +39,7 @@ class Ringer:
         self._orders: queue.Queue[Callable[[], object] | None] = queue.Queue(MOST_UNSAID)
         self._ringing_since: float | None = None
         self._left_to_others_until = 0.0
+        self._outage = Outage(log)
         self._thread = threading.Thread(target=self._run, name="ringer", daemon=True)
         self._thread.start()
 
@@ -92,8 +94,9 @@ class Ringer:
         try:
             self._orders.put_nowait(order)
         except queue.Full:
-            log.warning("the broker takes nothing; later sweeps ring again")
+            self._outage.begin(words("the broker takes nothing; later sweeps ring again"))
             return False
+        self._outage.end("the broker takes something again")
         return True
 
     def _run(self) -> None:
@@ -101,7 +104,7 @@ class Ringer:
             try:
                 order()
             except StoreUnavailable as error:
-                log.warning("a queue is deleted, and will be once more: %s", error)
+                log.warning(words(f"a queue is deleted, and will be once more: {error}"))
             except Exception:  # the next order may be carried out
                 log.exception("unexpected trouble with the broker")
         self._doorbells.close()

@@ -30,6 +30,7 @@ class Run:
     is_waiting: bool = False  # its engine, for the store to be told
     is_alone: bool = False  # the store did not answer when it was last told something
     log: bytearray = field(default_factory=bytearray)
+    began_at: float = 0.0
     reported_at: float = 0.0
     seen_going_at: float = 0.0
     heeds: frozenset[str] = frozenset()  # the ends of which its engine wants to know

@@ -26,6 +26,7 @@ from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.domain.bugs import Assignment, Outcome, terminal_state
 from fixwurx_celery.domain.clocks import RunClocks
 from fixwurx_celery.errors import StoreRefuses, StoreUnavailable
+from fixwurx_celery.logs import Line, event, words
 from fixwurx_celery.processes import end_descendants, inherit_orphans, is_stopped
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -91,7 +92,14 @@ class Runner:
         try:
             started = self._store.start(bug_id, self._worker_id, incarnation, epoch, token)
         except StoreRefuses as error:
-            log.warning("bug %s is not started, and is rung again: %s", bug_id, error)
+            log.warning(
+                words(
+                    f"the bug is not started, and is rung again: {error}",
+                    bug=bug_id,
+                    epoch=epoch,
+                    node=self._worker_id,
+                )
+            )
             return "REFUSED"
         except StoreUnavailable as error:  # it may have taken the call all the same, or take it yet
             return self._tell_or_keep(
@@ -106,12 +114,15 @@ class Runner:
             )
         if isinstance(started, str):
             return started
+        about = {"bug": bug_id, "epoch": epoch, "node": self._worker_id}
+        log.info(event("bug_started", run=started.run, **about))
         now = time.monotonic()
         run = Run(
             bug_id=bug_id,
             epoch=epoch,
             token=token,
             clocks=RunClocks(started.spec["timeout_s"], started.spec.get("limits", {}), now),
+            began_at=now,
             reported_at=now,
             seen_going_at=now,
         )
@@ -132,7 +143,7 @@ class Runner:
                 self.end_engine()
             return self._conclude(run, incarnation)
         except Exception as error:  # no space, no memory, no right: this node's trouble
-            log.exception("bug %s cannot run here", bug_id)
+            log.exception(words(f"the bug cannot run here: {error}", **about))
             self.end_engine()
             return self._give_back(run, incarnation, "losses", f"its node failed: {error}")
         except BaseException:  # this process is told to end
@@ -156,7 +167,7 @@ class Runner:
         nothing of the bug may be alive from here on."""
         if self._run is None or self._host is None:
             return
-        log.warning("bug %s: the store is out of reach for too long", self._run.bug_id)
+        log.warning(self._words("the store is out of reach for too long: the run ends", self._run))
         self._run.ended = self._run.ended or self._run.ending or End.CUT_OFF
         for kill in (os.kill, os.killpg):
             with contextlib.suppress(ProcessLookupError):
@@ -174,7 +185,7 @@ class Runner:
             except ProcessLookupError:
                 continue
         if not end_descendants():
-            log.error("processes of a bug outlived SIGKILL on %s", self._worker_id)
+            log.error(words("processes of a bug outlived SIGKILL", node=self._worker_id))
         (self._run_dir / f"session-{host.pid}").unlink(missing_ok=True)
         host.connection.close()
         os.close(host.log_fd)
@@ -295,17 +306,25 @@ class Runner:
         elif now - run.seen_going_at > self._settings.lease_sec:
             run.ended = End.DIED  # frozen from outside; the bug runs again
             return
-        if run.is_alone:  # no engine waits twice for a store that does not answer
+        if run.is_alone:  # its engine has waited for the last call, and not for this one too
             self._let_go_on(host, run)
         try:
             answer = self._tell(run, incarnation)
         except StoreUnavailable as error:
-            log.warning("bug %s cannot report, and goes on for now: %s", run.bug_id, error)
+            if not run.is_alone:
+                log.warning(
+                    self._words(f"the run cannot report, and goes on for now: {error}", run)
+                )
             run.is_alone = True
         else:
+            if run.is_alone:
+                log.info(self._words("the run reports again", run))
             run.is_alone = False
             self._heard_from_store(now)
             if answer == "STALE":
+                log.warning(
+                    self._words("the run ends here: the bug is somebody else's by now", run)
+                )
                 run.ended = End.STALE
             elif answer in ("CANCELLED", "MOVED"):
                 self._stop(host, run, End[answer])
@@ -368,8 +387,12 @@ class Runner:
             runner=run.token,
             checkpoint=run.checkpoint,
             log=bytes(run.log).decode("utf-8", "replace"),
+            seconds=round(time.monotonic() - run.began_at, 1),
             **how,
         )
+
+    def _words(self, text: str, run: Run) -> Line:
+        return words(text, bug=run.bug_id, epoch=run.epoch, node=self._worker_id)
 
     def _end(self, run: Run, incarnation: str, **how: Any) -> str:
         return self._tell_or_keep(self._ending(run, incarnation, **how))
@@ -381,7 +404,9 @@ class Runner:
                 self._store, lambda: open_artifacts(self._settings, is_patient=False), ending
             )
         except StoreUnavailable as error:
-            log.warning("bug %s: its end is kept until it is told: %s", ending.bug_id, error)
+            log.warning(
+                words(f"the end of the run is kept until it is told: {error}", **ending.about)
+            )
             self._spool.keep(ending)
             return "SPOOLED"
         except SystemExit:  # told to end while the store did not answer

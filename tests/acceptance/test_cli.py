@@ -141,7 +141,7 @@ def test_clocks_and_silence_of_a_running_bug_are_shown(
     assert re.search(r"^limits +waiting 60 s, set-up 900 s$", shown, re.MULTILINE)
     assert re.search(r"^clocks .*verify [1-9]\d* s$", shown, re.MULTILINE)
     assert re.search(r"^last output +[1-9]\d* s ago$", shown, re.MULTILINE)
-    assert re.search(r"^BUG-1 +VERIFY +n1@h +[1-9]\d* s +[1-9]\d* s ago$", row)
+    assert re.search(r"^BUG-1 +VERIFY +verify 0:0[1-9] +0:0[1-9] +0:0[1-9] +n1@h$", row)
 
 
 def test_an_option_can_be_given_as_a_variable(cli: Cli, live_store: ClusterStore) -> None:

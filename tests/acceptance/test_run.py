@@ -1,16 +1,11 @@
 """`fixwurx-celery run` and `up`, as a user types them: what they print, leave and answer."""
 
 import contextlib
-import fcntl
 import json
-import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.commands import Desk, desk
+from tests.support.terminal import terminal
 from tests.support.waiting import wait_until
 
 SHIPPED = "fixwurx_celery.engine:triangulation"
@@ -203,23 +199,17 @@ def test_a_bug_that_is_done_again_gets_the_limits_of_now(at: Desk) -> None:
 
 
 def test_a_terminal_shows_how_long_a_bug_has_run_and_has_been_silent(at: Desk) -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     steps = [{"print": "words", "then": "ANALYZE"}, {"sleep_s": 600}]
-    manifest = at.bugs({"id": "quiet", "steps": steps})
-    command = at.start("run", manifest, stderr=theirs, TERM="xterm")
-    os.close(theirs)
-    shown = bytearray()
+    manifest = at.bugs({"id": "quiet", "steps": steps, "timeout": 90})
+    row = re.compile(r"^quiet  ANALYZE +run 0:(\d\d) of 1:30 +0:(\d\d) +0:(\d\d)  node1$", re.M)
 
-    def is_shown() -> bool:
-        shown.extend(os.read(ours, 65536))
-        plain = re.sub(rb"\x1b\[[0-9]*m", b"", shown)
-        found = re.findall(rb"quiet  ANALYZE +([\d.]+) s  output ([\d.]+) s ago +node1", plain)
-        return any(2 < float(silent) < float(ran) + 1.5 for ran, silent in found)
+    def is_silent(text: str) -> bool:
+        found = row.search(text)
+        return bool(found) and 3 <= int(found[3]) <= int(found[1]) + 1 <= int(found[2]) + 1
 
-    wait_until("its silence is shown", is_shown, within_s=40)
-    command.kill()
-    os.close(ours)
+    with terminal(at.command("run", manifest), at.variables(), columns=120, folder=at.folder) as t:
+        t.shows("its silence is shown", is_silent, within_s=40)
+        assert "1 running, 0 waiting" in t.text()
     at.check_nothing_is_left()
 
 
@@ -436,6 +426,36 @@ def test_no_password_is_on_any_command_line_and_the_store_wants_one(at: Desk) ->
     assert at.named("valkey-server")[0].net_connections()[0].laddr.ip == "127.0.0.1"
     command.kill()
     at.check_nothing_is_left(port)
+
+
+@pytest.mark.slow
+def test_every_line_of_the_logs_of_a_run_parses_where_json_is_asked_for(at: Desk) -> None:
+    steps = [{"note": "a.ran"}, *([{"sleep_s": 0.2}] * 15)]
+    fails = quick("b", agents=3, outcome={"outcome": "ERROR", "reason": "kept, with its logs"})
+    command = at.start(
+        "run", at.bugs(quick("a", agents=3, steps=steps), fails), "--nodes", "1..2",
+        FIXWURX_LOG_FORMAT="json",
+    )  # fmt: skip
+    has_begun(at, "a")
+    at.named("-n node1@")[0].kill()
+    ended = command.end(within_s=90)
+
+    (folder,) = (at.state / "runs").glob("*/logs")
+    told = {
+        path.stem: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in folder.rglob("*.log")
+        if path.stem != "store"
+    }
+    assert ended.status == 4, ended.err
+    assert {"guardian", "supervisor", "controller", "node1"} <= told.keys()
+    assert all(lines and all(line["time"] for line in lines) for lines in told.values())
+    killed = [line for line in told["guardian"] if "ended with status -9" in line["message"]]
+    assert [line["level"] for line in killed] == ["WARNING"]
+    assert killed[0]["node"].startswith("node1@")
+    lines_of_all = [line for lines in told.values() for line in lines]
+    of_a = [line for line in lines_of_all if line.get("bug") == "a" and "event" in line]
+    way = [line["event"] for line in sorted(of_a, key=lambda line: (line["epoch"], line["time"]))]
+    assert (way[0], way[-2:]) == ("bug_started", ["bug_started", "bug_finished"])
 
 
 @pytest.mark.slow

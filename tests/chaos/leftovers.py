@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LEARNED = ("boots", "decisions", "durations", "needed", "provider")
-STAYS = ("config", "stats", "events", "server", *LEARNED)
+STAYS = ("config", "stats", "tally", "events", "server", *LEARNED)
 OF_LIVE_NODES = (
     "nodes",
     "queues",

@@ -340,7 +340,7 @@ def test_ticks_that_nobody_takes_do_not_pile_up(
     log = (tmp_path / "beat.log").open("wb")
     beat = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "beat",
-         "-s", str(tmp_path / "schedule"), "--pidfile", "", "-l", "INFO"],
+         "-s", str(tmp_path / "schedule"), "--pidfile", "", "-l", "DEBUG"],
         env={**os.environ, **quick.environment(), "PYTHONPATH": str(ROOT)},
         stdout=log, stderr=log,
     )  # fmt: skip

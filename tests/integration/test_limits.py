@@ -87,8 +87,11 @@ def test_the_age_of_the_last_output_grows_while_an_engine_is_silent(cluster: Nod
     bug = cluster.submit({"sleep_s": 1.5}, {"print": "words"}, HANG)
     wait_until("it has printed", lambda: cluster.store.bug(bug).printed_ms)
 
-    at_first = cluster.store.silences([bug])[bug]
-    wait_until("it is silent", lambda: cluster.store.silences([bug])[bug] > at_first + 1000)
+    (at_first,) = cluster.store.running([bug])
+    wait_until(
+        "it is silent",
+        lambda: cluster.store.running([bug])[0].silent_ms > at_first.silent_ms + 1000,
+    )
 
     cluster.manager.handle(bug).cancel()
     assert cluster.wait(bug).state is BugState.CANCELLED

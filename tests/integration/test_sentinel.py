@@ -17,7 +17,8 @@ from fixwurx_celery.artifacts import open_artifacts
 from fixwurx_celery.broker import Doorbells, make_app
 from fixwurx_celery.cli.connection import reach, reach_broker
 from fixwurx_celery.cluster import Connection
-from fixwurx_celery.cluster.handle import ENDS, as_completed
+from fixwurx_celery.cluster.ends import ENDS
+from fixwurx_celery.cluster.handle import as_completed
 from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, StoreUnavailable

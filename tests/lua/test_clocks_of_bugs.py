@@ -1,5 +1,6 @@
 """What the time of a bug is spent on, and the end of one that waits for longer than it may."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -176,16 +177,22 @@ def test_the_last_output_is_that_of_the_run_under_way(store: ClusterStore, clock
     assert store.bug("a").silent_ms(clock.now_ms) == 2000
 
 
-def test_silences_are_those_of_bugs_that_run(live_store: ClusterStore) -> None:
-    life, _ = node(live_store, "n0", agents=6)
-    loud, done = running(live_store, life, bug("loud"), bug("done"))
-    report(live_store, loud, log="words")
+def test_how_far_bugs_are_is_told_of_those_that_run(live_store: ClusterStore) -> None:
+    life, _ = node(live_store, "n0", agents=9)
+    _, loud, done = running(live_store, life, bug("quiet"), bug("loud"), bug("done"))
+    time.sleep(0.03)
+    report(live_store, loud, "VERIFY", log="words")
     finish(live_store, done)
 
-    silences = live_store.silences(["loud", "done", "ghost"])
+    told = live_store.running(["loud", "done", "ghost", "quiet"])
 
-    assert list(silences) == ["loud"]
-    assert 0 <= silences["loud"] < 60_000
+    assert [one[:4] for one in told] == [
+        ("loud", "n0", "VERIFY", 1),
+        ("quiet", "n0", "TRIAGE", 1),
+    ]
+    assert told[0].ran_ms >= 30
+    assert told[0].ran_ms > max(told[0].clock_ms, told[0].silent_ms)
+    assert told[1].ran_ms == told[1].clock_ms == told[1].silent_ms
 
 
 # -- the waiting limit -----------------------------------------------------------------------

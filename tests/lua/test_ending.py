@@ -96,7 +96,8 @@ def test_a_released_bug_is_forgotten_whatever_it_was_doing(store: ClusterStore, 
     status, _ = store.release("a")
 
     assert status == "RELEASED"
-    text = repr({key: value for key, value in dump(store).items() if key != "events"})
+    counts = ("events", "tally")  # of events, which name no bug
+    text = repr({key: value for key, value in dump(store).items() if key not in counts})
     assert "'a'" not in text
     assert ":a" not in text
 

@@ -14,6 +14,7 @@ from tests.support.cluster import bug, fail, finish, node, running, start
 
 MakeStore = Callable[..., ClusterStore]
 Told = tuple[str, str, str, str, str]
+SILENT = "node was silent past its heartbeat timeout"
 
 
 def told(store: ClusterStore, after: int = 0) -> list[Told]:
@@ -154,3 +155,26 @@ def test_the_log_alone_says_where_everything_is(store: ClusterStore, clock: Cloc
         record.id: str(record.state) for record in store.bugs(store.bug_ids())
     }
     assert history.held == {seen.worker_id: seen.bugs for seen in store.snapshot().nodes}
+
+
+def test_who_sweeps_learns_what_befell_nodes_and_bugs(store: ClusterStore, clock: Clock) -> None:
+    life, _ = node(store, "n0", agents=9)
+    moved, cancelled = running(store, life, bug("moved"), bug("cancelled"))
+    store.cancel("cancelled")
+    store.reserve("reserved", "3|", "me")
+    reserved = store.bug("reserved").epoch
+    before = len(told(store))
+    first = store.sweep()
+    gone: list[tuple[str, ...]] = []
+    for _ in range(8):  # of two seconds; the heartbeat timeout is ten
+        clock.advance(s=2)
+        gone += [tuple(each) for each in store.sweep().happened]
+
+    assert first.happened == []
+    assert sorted(gone) == [
+        ("bug_cancelled", "cancelled", "n0", str(cancelled.epoch), SILENT),
+        ("bug_given_back", "moved", "n0", str(moved.epoch), SILENT),
+        ("bug_released", "reserved", "n0", str(reserved), SILENT),
+        ("node_lost", "", "n0", "", SILENT),
+    ]
+    assert [each for each in told(store, before) if each in gone] == gone

@@ -15,6 +15,7 @@ from tests.lua.test_statuses import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
 LUA = ROOT / "fixwurx_celery" / "store" / "lua"
+DASHBOARD = ROOT / "fixwurx_celery" / "dashboard"
 SCRIPTS = sorted(LUA.glob("*.lua"))
 FILES = [*SCRIPTS, *sorted((LUA / "lib").glob("*.lua"))]
 NAMES = [path.stem for path in SCRIPTS]
@@ -187,7 +188,7 @@ def test_arguments_that_are_not_the_headers_are_refused() -> None:
 
 
 @pytest.mark.slow
-def test_the_built_wheel_contains_every_script(tmp_path: Path) -> None:
+def test_the_built_wheel_contains_every_script_and_the_page_of_flower(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)],
         check=True, timeout=110,
@@ -196,4 +197,6 @@ def test_the_built_wheel_contains_every_script(tmp_path: Path) -> None:
 
     shipped = set(zipfile.ZipFile(wheel).namelist())
 
-    assert {str(path.relative_to(ROOT)) for path in FILES} <= shipped
+    page = [path for path in DASHBOARD.rglob("*") if path.suffix in (".html", ".css", ".js")]
+    assert len(page) > 10
+    assert {str(path.relative_to(ROOT)) for path in (*FILES, *page)} <= shipped

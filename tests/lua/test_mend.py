@@ -9,7 +9,7 @@ from tests.support.clock import Clock
 from tests.support.cluster import bug, fail, finish, node, running, start
 from tests.support.state import dump
 
-TRANSIENT = {"events", "stats", "server", "config", "durations"}
+TRANSIENT = {"events", "stats", "tally", "server", "config", "durations"}
 """What is no index: counters, settings, the log, what was learned."""
 
 

@@ -339,6 +339,11 @@ def _(store: ReplayingStore, clock: Clock) -> None:
     store.mend()
 
 
+@answers("measure", "MEASURED")
+def _(store: ReplayingStore, clock: Clock) -> None:
+    store.measure(10)
+
+
 @answers("snapshot", "SNAPSHOT")
 def _(store: ReplayingStore, clock: Clock) -> None:
     store.snapshot()

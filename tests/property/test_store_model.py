@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fixwurx_celery.domain.bugs import Assignment, Bug, BugState
-from fixwurx_celery.domain.nodes import BalancingStrategy
+from fixwurx_celery.domain.nodes import BalancingStrategy, WorkerState
 from fixwurx_celery.errors import BugUnknown, NodeUnknown
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import Event, connect
@@ -29,6 +29,7 @@ from fixwurx_celery.store.history import History, check
 from fixwurx_celery.store.invariants import violations
 from tests.support.clock import Clock
 from tests.support.compare import differences
+from tests.support.model import ModelNode
 from tests.support.model_calls import ModelCalls
 from tests.support.replay import ReplayingStore
 from tests.support.rollback import Saved, restore, save
@@ -60,6 +61,11 @@ def bug(draw: st.DrawFn) -> Bug:
         expected_s=draw(st.sampled_from([None, None, 0.01, 5.0, 600.0, 604800.0])),
         limits=draw(st.sampled_from([{}, {}, {"waiting": 3}, {"waiting": 20}, {"run": 1}])),
     )
+
+
+def shown_state(node: ModelNode) -> WorkerState:
+    """A node that is READY and has no free agent is shown as BUSY."""
+    return WorkerState.BUSY if (node.state, node.free) == ("READY", 0) else WorkerState(node.state)
 
 
 class Cluster(RuleBasedStateMachine):
@@ -500,6 +506,32 @@ class Cluster(RuleBasedStateMachine):
         assert {
             name: (str(seen.state), seen.held) for name, seen in self.history.nodes.items()
         } == {name: (node.state, node.held) for name, node in self.model.nodes.items()}
+
+    @invariant()
+    def monitoring_shows_what_the_model_says(self) -> None:
+        measured = self.store.measure(10)
+        live = {name: node for name, node in self.model.nodes.items() if node.state != "OFFLINE"}
+        states = Counter(shown_state(node) for node in live.values())
+        in_state = Counter(bug.state for bug in self.model.bugs.values())
+        backing_off = sum(bug.due_ms is not None for bug in self.model.bugs.values())
+        assert measured.agents == sum(node.agents for node in live.values())
+        assert measured.free == sum(node.free for node in live.values())
+        assert Counter(measured.states) == states
+        assert {
+            one.worker_id: (one.state, one.agents, one.free, one.bugs) for one in measured.nodes
+        } == {
+            name: (shown_state(node), node.agents, node.free, len(node.held))
+            for name, node in live.items()
+        }
+        assert {line.bug_class: (line.waiting, line.oldest_ms) for line in measured.lines} == {
+            name: (len(line), max(0, self.clock.now_ms - min(bug.waiting_ms for bug in line)))
+            for name, line in self.model.lines().items()
+        }
+        assert measured.delayed == backing_off
+        assert measured.assigned == in_state[BugState.ASSIGNED]
+        assert measured.on_runs == in_state[BugState.RUNNING] + in_state[BugState.RESERVED]
+        happened = Counter(event.action for event in whole_log(self.store))
+        assert {what: measured.tallied.get(what) for what in happened} == happened
 
     def what_was_never_rung_is_rung_again(self) -> None:
         """Whoever died: what is assigned to a node that beats is rung within a sweep."""

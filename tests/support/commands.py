@@ -72,35 +72,47 @@ class Desk:
     def out(self) -> Path:
         return self.folder / "out"
 
-    def start(self, *arguments: str, stderr: int = subprocess.PIPE, **environment: str) -> Started:
-        command = ["-c", "from fixwurx_celery.cli import main; main()", *arguments]
-        defaults = {"FIXWURX_TOTAL_AGENTS": "3", "FIXWURX_NODES": "1"}
-        environment = defaults | self.environment | environment
-        return self.start_python(*command, stderr=stderr, **environment)
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of ours with these arguments."""
+        return [
+            sys.executable, "-c", "from fixwurx_celery.cli import main; main()", *arguments
+        ]  # fmt: skip
 
-    def start_python(
-        self, *arguments: str, stderr: int = subprocess.PIPE, **environment: str
-    ) -> Started:
-        """A program of the user's, as Python is told to run it."""
+    def variables(self, **environment: str) -> dict[str, str]:
+        """What a command of ours has in its environment."""
+        defaults = {"FIXWURX_TOTAL_AGENTS": "3", "FIXWURX_NODES": "1"}
+        return self._variables(**defaults | self.environment | environment)
+
+    def _variables(self, **environment: str) -> dict[str, str]:
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")
         }
+        return {
+            **inherited,
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.temporary),
+            "DESK_MARK": self.mark,
+            "FIXWURX_STATE_DIR": str(self.state),
+            "FIXWURX_ENGINE": SCRIPTED,
+            **self.environment,
+            **environment,
+        }
+
+    def start(self, *arguments: str, **environment: str) -> Started:
+        return self._start(self.command(*arguments), self.variables(**environment))
+
+    def start_python(self, *arguments: str, **environment: str) -> Started:
+        """A program of the user's, as Python is told to run it."""
+        return self._start([sys.executable, *arguments], self._variables(**environment))
+
+    def _start(self, line: list[str], environment: dict[str, str]) -> Started:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            line,
             cwd=self.folder,
-            env={
-                **inherited,
-                "PYTHONPATH": str(ROOT),
-                "TMPDIR": str(self.temporary),
-                "DESK_MARK": self.mark,
-                "FIXWURX_STATE_DIR": str(self.state),
-                "FIXWURX_ENGINE": SCRIPTED,
-                **self.environment,
-                **environment,
-            },
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )

@@ -68,8 +68,10 @@ def start_node(
     *,
     wait: bool = True,
     before: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> NodeProcess:
-    """A node that is registered (unless not waited for). `before` goes before its command."""
+    """A node that is registered (unless not waited for). `before` goes before its command, and
+    `options` after it."""
     log = folder / f"{name}.log"
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")},
@@ -79,7 +81,7 @@ def start_node(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "celery", "-A", "fixwurx_celery", "worker",
-             "-n", name, "--loglevel", "INFO"],
+             "-n", name, "--loglevel", "INFO", *options],
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,

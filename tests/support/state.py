@@ -52,6 +52,16 @@ def dump(store: ClusterStore) -> dict[str, Any]:
     return found
 
 
+def without_tries(found: dict[str, Any]) -> dict[str, Any]:
+    """The dump without the tallies of calls as such: of those that were refused, and of reports."""
+    tallied = {
+        what: count
+        for what, count in found.get("tally", {}).items()
+        if not what.startswith(("stale:", "refused:", "report"))
+    }
+    return {**found, "tally": tallied}
+
+
 def remove_namespace(client: "redis.Redis", namespace: str) -> None:
     """Deletes every key of the namespace."""
     keys = list(client.scan_iter(match=f"{{{namespace}}}:*", count=1000))

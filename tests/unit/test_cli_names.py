@@ -4,7 +4,6 @@ import pytest
 
 from fixwurx_celery.cli.logs import unseen
 from fixwurx_celery.cli.names import did_you_mean, known_node, nearest
-from fixwurx_celery.cli.watch import cut, shared
 from fixwurx_celery.errors import FixwurxError
 from tests.support.views import node, snapshot
 
@@ -52,10 +51,3 @@ def test_a_followed_log_goes_on_where_it_was(seen: str, text: str, piece: str) -
         seen, text = "-" * 5000 + "tail" * 500, "-" * 10 + "tail" * 500 + "gh"
 
     assert unseen(seen, text) == piece
-
-
-def test_a_low_terminal_is_shared_fairly_among_the_parts() -> None:
-    assert shared([2, 50, 50], 12) == [2, 5, 5]
-    assert shared([2, 3], 100) == [2, 3]
-    assert cut(["a", "b", "c", "d"], 2) == ["a", "... 3 more"]
-    assert cut(["a"], 0) == []

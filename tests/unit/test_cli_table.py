@@ -1,9 +1,12 @@
 """Tables fit the terminal, and nothing that is printed can move its cursor."""
 
+import json
+
 import pytest
 from rich.cells import cell_len
 
-from fixwurx_celery.cli.table import Column, age, clean, drawn, fitted, lines_of, verdict
+from fixwurx_celery.cli.table import Column, age, drawn, fitted, json_text, lines_of, verdict
+from fixwurx_celery.domain.words import clean, clean_lines
 
 COLUMNS = [
     Column(title="id", is_flexible=True),
@@ -56,6 +59,14 @@ def test_wide_characters_count_as_two_cells() -> None:
 
 def test_control_characters_and_line_ends_are_not_printed() -> None:
     assert clean("a\x1b[2Jb\nc\td\x07") == "a�[2Jb c d�"
+    assert clean("\u202eab\u2028\x9b31m") == "�ab �31m"
+    assert clean("👩\u200d👧 ❤\ufe0f") == "👩👧 ❤"
+
+
+def test_a_text_keeps_its_lines_and_loses_what_moves_the_cursor() -> None:
+    text = "a\x1b[31mred\x1b[0m\tb\r\n50%\r100%\n\x1b]0;title\x07\x1b[2J\x0cc  d\n"
+
+    assert clean_lines(text) == "ared\tb\n50%\n100%\n�]0;title��[2J c  d\n"
 
 
 @pytest.mark.parametrize(
@@ -91,3 +102,20 @@ def test_text_is_wrapped_on_terminals_only(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("fixwurx_celery.cli.table.terminal_width", lambda: 18)
     assert lines_of(text, 4) == ["one two three", "four"]
+
+
+def test_columns_stay_where_they_are_as_far_as_there_is_room() -> None:
+    columns = [Column(title="a", least=6), Column(title="b")]
+
+    assert drawn(columns, [("x", "y")], 20)[1] == "x       y"
+    assert drawn(columns, [("x", "y")], 5)[1] == "x   y"
+
+
+def test_json_on_a_terminal_cannot_move_the_cursor_and_is_the_same_json() -> None:
+    value = {"a": "修正 \x9b31m \u202e \ud800", "b": ["x\n\x1b[2J"]}
+
+    for indent in (None, 2):
+        text = json_text(value, indent=indent)
+        assert json.loads(text) == value
+        assert text.replace("\n", "").isprintable()
+        assert "修正" in text

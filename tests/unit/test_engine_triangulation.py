@@ -440,6 +440,8 @@ def test_cancel_ends_everything_between_ticks(tmp_path: Path) -> None:
     bug.cancel()
 
     assert bug.all_done()
+    assert isinstance(bug.outcome, dict)
+    assert bug.outcome["outcome"] == "CANCELLED"
     assert processes_naming(str(tmp_path)) == []
 
 

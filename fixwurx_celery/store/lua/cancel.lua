@@ -26,8 +26,9 @@ if f[1] == 'RESERVED' then
   fill(f[2])
   return answer('RELEASED')
 end
-conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled before it started' }))
-emit('bug_cancelled', bug, f[2] or '', f[4] or '', 'cancelled before it started')
+local reason = 'cancelled before it started'
+conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = reason }), 'CANCELLED')
+emit('bug_cancelled', bug, f[2] or '', f[4] or '', reason)
 if f[1] == 'PENDING' then
   stop_waiting(bug, f[5], f[6])
 else

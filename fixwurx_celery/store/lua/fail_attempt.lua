@@ -21,6 +21,7 @@ local f = redis.call('HMGET', bug_key(bug), 'state', 'node', 'incarnation', 'epo
 if (f[1] ~= 'RUNNING' and f[1] ~= 'ASSIGNED')
     or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch
     or (runner ~= '' and f[1] == 'RUNNING' and f[5] ~= runner) then
+  tally('stale:fail_attempt')
   return { 'STALE' }
 end
 if charge ~= '' then heal(node, 0.7) end

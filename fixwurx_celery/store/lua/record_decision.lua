@@ -19,5 +19,6 @@ redis.call('XADD', DECISIONS, 'MAXLEN', '~', 3000, '*', 'term', term, 'action', 
   'decision', decision)
 redis.call('ZADD', NEEDED, int(now_ms), int(now_ms) .. ':' .. needed)
 redis.call('ZREMRANGEBYSCORE', NEEDED, '-inf', '(' .. int(now_ms - tonumber(window_ms)))
+tally('decision:' .. action)
 if action ~= 'hold' then emit('scaled', '', '', term, action .. ': ' .. reason) end
 return { 'RECORDED' }

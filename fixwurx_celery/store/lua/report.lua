@@ -20,8 +20,10 @@ replies
 local key = bug_key(bug)
 local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'phase', 'cancelling', 'runs', 'logged')
 if f[1] ~= 'RUNNING' or f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch or f[5] ~= runner then
+  tally('stale:report')
   return { 'STALE' }
 end
+tally('report')
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
 if checkpoint ~= '' then redis.call('HSET', key, 'checkpoint', checkpoint) end
 if phase ~= '' and phase ~= f[6] then

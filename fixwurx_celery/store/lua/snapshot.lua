@@ -3,6 +3,8 @@ purpose     One consistent view of the cluster.
 transition  none
 args
   most      int    nodes at most; 0 for totals alone
+  progress  int    1: of each bug that a node holds also its state, its phase, and since when it runs
+            there (or is the node's, as long as it does not run)
 replies
   SNAPSHOT  a JSON document: now_ms, strategy, waiting by class, delayed, finished, stats, and for
             each node its record with the bugs it holds; launches
@@ -25,6 +27,14 @@ for _, node in ipairs(names) do
   if entry.profile then
     entry.worker_id = node
     entry.held = record(held_key(node))
+    if progress == '1' then
+      entry.progress = {}
+      for bug in pairs(entry.held) do
+        local f = redis.call('HMGET', bug_key(bug), 'state', 'phase', 'started_ms', 'assigned_ms')
+        local since_ms = f[1] == 'RUNNING' and f[3] or f[4]
+        if f[1] then entry.progress[bug] = { f[1], f[2] or '', since_ms or '' } end
+      end
+    end
     nodes[#nodes + 1] = entry
   end
 end

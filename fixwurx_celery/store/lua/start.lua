@@ -13,21 +13,30 @@ replies
   STALE     another epoch, node, incarnation or runner holds it
 ]]
 local key = bug_key(bug)
-local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'spec', 'checkpoint', 'assigned_ms')
+local f = redis.call('HMGET', key, 'state', 'node', 'incarnation', 'epoch', 'runner', 'spec', 'checkpoint', 'assigned_ms', 'waiting_ms', 'ran_on')
 if f[1] == 'CANCELLED' then return { 'CANCELLED' } end
-if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then return { 'STALE' } end
+if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
+  tally('stale:start')
+  return { 'STALE' }
+end
 if f[1] == 'RUNNING' and f[5] == runner then
   return { 'STARTED', f[6], f[7] or '', redis.call('HGET', key, 'runs') }
 end
-if f[1] ~= 'ASSIGNED' then return { 'STALE' } end
+if f[1] ~= 'ASSIGNED' then
+  tally('stale:start')
+  return { 'STALE' }
+end
 
 stop_clock(bug)
 redis.call('HSET', key, 'state', 'RUNNING', 'runner', runner, 'phase', 'TRIAGE',
-  'started_ms', int(now_ms), 'since_ms', int(now_ms))
+  'started_ms', int(now_ms), 'since_ms', int(now_ms), 'ran_on', (f[10] and f[10] .. '\n' or '') .. node)
 local run = redis.call('HINCRBY', key, 'runs', 1)
 redis.call('ZREM', OUTBOX, bug)
 redis.call('ZADD', LEASES, int(now_ms + limits.lease_ms), bug)
-note_response(node, math.max(0, now_ms - tonumber(f[8])) / 1000)
+local answered_ms = math.max(0, now_ms - tonumber(f[8]))
+note_response(node, answered_ms / 1000)
 redis.call('HSET', node_key(node), 'deaf', 0)
 emit('bug_started', bug, node, epoch, run)
+tally_time('answer', answered_ms)
+tally_time('wait', math.max(0, now_ms - tonumber(f[9] or f[8])))
 return { 'STARTED', f[6], f[7] or '', run }

@@ -33,6 +33,7 @@ for i, entry in ipairs(list) do
     if known[1] == 'ASSIGNED' then ring_again(id, known[2], known[3]) end
   elseif parse(class).agents > largest[class] then
     results[i] = { 'UNSATISFIABLE', tostring(largest[class]) }
+    tally('refused:UNSATISFIABLE')
   else
     local expected = entry[4]
     if expected == 0 then expected = tonumber(redis.call('GET', took_key(id)) or 0) end
@@ -61,8 +62,10 @@ for _, bug in ipairs(fresh) do
     end
     if not node and waiting_room <= 0 then
       results[bug.at] = { 'FULL', int(limits.max_waiting) }
+      tally('refused:FULL')
     elseif not node and line_is_empty and classes >= limits.max_classes then
       results[bug.at] = { 'CLASSES', int(limits.max_classes) }
+      tally('refused:CLASSES')
     else
       if batch == 0 then batch = next_batch() end
       local rank = rank_of(bug.priority, batch)

@@ -12,13 +12,22 @@ args
   seed        int
 replies
   SWEPT     number of nodes in service; number of nodes now gone, their names; number of nodes
-            whose queue is to be deleted, their names; then assignments to ring
+            whose queue is to be deleted, their names; number of fields of what befell nodes and
+            bugs, which are action, bug, node, epoch and detail of each; then assignments to ring
 ]]
 math.randomseed(tonumber(seed))
 most = tonumber(most)
 local by = strategy()
 local GIVE_UP_AFTER = 3 -- bells
 local DELETE_AGAIN_MS = 5000
+local TOLD = { node_lost = true, bug_given_back = true, bug_escalated = true, bug_cancelled = true, bug_released = true }
+
+-- What befalls others has only the log of who sweeps to be told in.
+local told = {}
+heard = function(action, bug, of, epoch, detail)
+  if not TOLD[action] then return end
+  for _, value in ipairs({ action, bug, of, epoch, detail }) do told[#told + 1] = value end
+end
 
 local function due(key)
   return redis.call('ZRANGEBYSCORE', key, '-inf', int(now_ms), 'LIMIT', 0, most)
@@ -34,6 +43,8 @@ local function reply()
     said[#said + 1] = name
     redis.call('ZADD', QUEUES, int(now_ms + DELETE_AGAIN_MS), name) -- unless somebody says it is
   end
+  said[#said + 1] = #told
+  for _, value in ipairs(told) do said[#said + 1] = value end
   if can_ring == '0' and bell_json == '' then
     for i = 2, #assigned, 3 do redis.call('ZADD', OUTBOX, 'XX', int(now_ms), assigned[i]) end
     return said
@@ -67,6 +78,7 @@ for _, bug in ipairs(due(LEASES)) do
   if f[1] == 'RUNNING' or f[1] == 'RESERVED' then
     if f[1] == 'RUNNING' then heal(f[2], 0.7) end
     give_back(bug, 'attempts', 'its lease was not renewed')
+    tally('lease_over')
     fill(f[2])
   else
     redis.call('ZREM', LEASES, bug)

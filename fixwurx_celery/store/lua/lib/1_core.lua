@@ -46,6 +46,7 @@ local DELAYED = PREFIX .. 'delayed'
 local PATIENCE = PREFIX .. 'patience'
 local FINISHED = PREFIX .. 'finished'
 local STATS = PREFIX .. 'stats'
+local TALLY = PREFIX .. 'tally'
 local EVENTS = PREFIX .. 'events'
 local LAUNCHES = PREFIX .. 'launches'
 local BOOTS = PREFIX .. 'boots'
@@ -68,8 +69,17 @@ local function records_of(kind, cursor, most)
   return found[1], names
 end
 
--- One event for each change of state, written in the same step (docs/events.md).
+-- What has happened, in numbers that only rise (docs/metrics.md). With `pcall`, because counting must
+-- never stand in the way of what is counted: one that is stale is told so by a full store too.
+local function tally(what, by) redis.pcall('HINCRBY', TALLY, what, by or 1) end
+
+-- Set by a script that answers what it has emitted.
+local heard = nil
+
+-- One event for each change of state, written in the same step (docs/events.md), and counted.
 local function emit(action, bug, node, epoch, detail)
+  tally(action)
+  if heard then heard(action, bug, node, epoch, detail or '') end
   redis.call('XADD', EVENTS, 'MAXLEN', '~', 100000, '*', 'action', action, 'bug', bug,
     'node', node, 'epoch', epoch, 'detail', detail or '')
 end

@@ -23,3 +23,22 @@ local function begin_waiting(bug, waited_ms, limit_ms)
   redis.call('HSET', bug_key(bug), 'state', 'PENDING', 'node', '', 'incarnation', '', 'waiting_ms', int(now_ms))
   if limit_ms then redis.call('ZADD', PATIENCE, int(now_ms + limit_ms - waited_ms), bug) end
 end
+
+-- Durations are counted by the first of these that they do not exceed, in ms: from one step of a
+-- program to half a day, so that one scale serves all of them. As store/measurement.py has it.
+local SCALE_MS = {
+  5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000, 600000,
+  1800000, 3600000, 10800000, 43200000,
+}
+
+local function tally_time(what, ms)
+  local bucket = 'more'
+  for _, bound_ms in ipairs(SCALE_MS) do
+    if ms <= bound_ms then
+      bucket = bound_ms
+      break
+    end
+  end
+  tally(what .. ':' .. bucket)
+  tally(what .. ':sum', ms)
+end

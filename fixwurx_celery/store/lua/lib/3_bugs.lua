@@ -218,8 +218,8 @@ local function dispatch_waiting(most, by)
   return count
 end
 
--- The bug has ended, in one of the terminal states, with its one outcome.
-local function conclude(bug, state, outcome)
+-- The bug has ended, in one of the terminal states, with its one outcome, whose verdict is counted.
+local function conclude(bug, state, outcome, verdict)
   stop_clock(bug)
   local run = redis.call('HGET', bug_key(bug), 'runs')
   redis.call('HSET', bug_key(bug), 'state', state, 'outcome', outcome, 'finished_ms', int(now_ms))
@@ -227,6 +227,7 @@ local function conclude(bug, state, outcome)
   redis.call('ZADD', FINISHED, int(now_ms), bug)
   if run then redis.call('HINCRBY', STATS, 'runs', 1) end
   redis.call('HINCRBY', STATS, state, 1)
+  tally('ended:' .. state .. ':' .. verdict)
 end
 
 -- Ends a bug that has waited for as long as it may; answers the node that it was on its way to.
@@ -237,7 +238,8 @@ local function give_up_waiting(bug)
     return nil
   end
   local reason = string.format('its waiting limit of %g s passed before a node started it', f[2] / 1000)
-  conclude(bug, 'ESCALATED', cjson.encode({ outcome = 'TIMED_OUT', reason = reason, clock = 'waiting' }))
+  local outcome = cjson.encode({ outcome = 'TIMED_OUT', reason = reason, clock = 'waiting' })
+  conclude(bug, 'ESCALATED', outcome, 'TIMED_OUT')
   emit('bug_escalated', bug, f[5] or '', f[6] or '', reason)
   if f[1] == 'ASSIGNED' then
     let_go(bug, f[5])
@@ -259,7 +261,7 @@ local function give_back(bug, charge, reason)
     return 'RELEASED'
   end
   if f[6] then
-    conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled' }))
+    conclude(bug, 'CANCELLED', cjson.encode({ outcome = 'CANCELLED', reason = 'cancelled' }), 'CANCELLED')
     emit('bug_cancelled', bug, f[2], f[3], reason)
     return 'CANCELLED'
   end
@@ -275,7 +277,7 @@ local function give_back(bug, charge, reason)
       conclude(bug, 'ESCALATED', cjson.encode({
         outcome = 'ERROR', reason = reason, history = list,
         summary = 'given up after ' .. count .. ' ' .. charge,
-      }))
+      }), 'ERROR')
       emit('bug_escalated', bug, f[2], f[3], reason)
       return 'ESCALATED'
     end
@@ -283,6 +285,7 @@ local function give_back(bug, charge, reason)
   stop_clock(bug)
   begin_waiting(bug, unpack(redis.call('HMGET', key, 'waited_ms', 'wait_limit_ms')))
   emit('bug_given_back', bug, f[2], f[3], reason)
+  tally('given_back:' .. (charge == '' and 'none' or charge))
   if count <= 1 then
     join_line(bug, f[1], f[4], f[5])
   else
@@ -316,5 +319,6 @@ local function lose(node, charge, reason, state)
   redis.call('ZADD', GONE, int(now_ms), node)
   redis.call('ZADD', QUEUES, int(now_ms), node)
   emit('node_lost', '', node, '', reason)
+  tally('node_gone:' .. (charge == '' and 'ended' or 'lost'))
   return true
 end

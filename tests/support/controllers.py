@@ -1,0 +1,48 @@
+"""Controllers and commands as processes of their own, ended with the block that started them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fixwurx_celery.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    """What a process is told: these settings and no others."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")}
+    return {**kept, **settings.environment(), "PYTHONPATH": str(ROOT), **more}
+
+
+def command(*arguments: str) -> list[str]:
+    """A command line of ours."""
+    return [sys.executable, "-c", "from fixwurx_celery.cli import main; main()", *arguments]
+
+
+def controller(folder: Path) -> list[str]:
+    """A controller with its beat, as an operator starts them."""
+    return [
+        sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "worker", "-B",
+        "--schedule", str(folder / "schedule"), "-n", "controller@here", "--loglevel", "INFO",
+    ]  # fmt: skip
+
+
+@contextmanager
+def running_process(
+    line: Sequence[str], env: dict[str, str], folder: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The process, whose output goes to a file of the folder."""
+    with (folder / "output").open("ab") as output:
+        process = subprocess.Popen(
+            line, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=10)
