@@ -303,8 +303,8 @@ class Settings:
 
     def __repr__(self) -> str:
         """What differs from the defaults, passwords hidden: it may stand in a traceback."""
-        given = {name: without_password(value) for name, value in self.environment().items()}
-        return f"Settings({given})"
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Settings({', '.join(f'{name}={self._shown(name)!r}' for name in given)})"
 
     def __post_init__(self) -> None:
         problems = list(self._problems())

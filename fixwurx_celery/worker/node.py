@@ -135,9 +135,10 @@ class Node:
             self._unconfined = why_unconfined(self._settings)
         if self._unconfined and self._settings.sandbox != "off":
             log.warning(
-                "node %s runs commands of repositories with all rights of its user: %s",
-                self.worker_id,
-                self._unconfined,
+                self._words(
+                    "the node runs commands of repositories with all rights of its user: "
+                    f"{self._unconfined}"
+                )
             )
         store = self._store()
         if self._settings.broker == self._settings.redis_url:
