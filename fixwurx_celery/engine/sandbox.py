@@ -320,7 +320,7 @@ def why_none() -> str:
         with tempfile.TemporaryDirectory(prefix="fixwurx-") as folder:
             trial = plan.furnished(Path(folder))
             done = subprocess.run(
-                trial.argv(["true"], cwd=Path("/")),
+                trial.argv(["/bin/sh", "-c", "exit 0"], cwd=Path("/")),
                 env=trial.environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
