@@ -135,9 +135,11 @@ class Node:
             self._unconfined = why_unconfined(self._settings)
         if self._unconfined and self._settings.sandbox != "off":
             log.warning(
-                "node %s runs commands of repositories with all rights of its user: %s",
-                self.worker_id,
-                self._unconfined,
+                words(
+                    "commands of repositories run with all rights of this node's user",
+                    node=self.worker_id,
+                    reason=self._unconfined,
+                )
             )
         store = self._store()
         if self._settings.broker == self._settings.redis_url:
