@@ -8,7 +8,7 @@ OUT    ?= out
 .PHONY: help demo test test-all rabbitmq docker kubernetes browser lint format ci bench up docs chaos soak clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z./-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.demo ## Repair the broken repositories of examples/ on three real nodes
 	$(BIN)/fixwurx-celery run examples/bugs.yaml -o $(OUT) \
@@ -24,11 +24,11 @@ test-all: $(VENV)/.dev ## Run the tests with the slow tier
 rabbitmq: $(VENV)/.dev ## Run the tests of RabbitMQ as the broker (apt install rabbitmq-server)
 	$(BIN)/python -m pytest -m rabbitmq
 
-docker: $(VENV)/.dev ## Run the tests of nodes in containers (root; apt install docker.io)
-	$(BIN)/python -m pytest -m docker tests/providers
+docker: $(VENV)/.dev ## Run the tests of containers (root; apt install docker.io; build_base_image.sh)
+	$(BIN)/python -m pytest -m docker tests/providers tests/containers
 
-kubernetes: $(VENV)/.dev ## Run the tests of nodes in pods (root; tests/support/build_kubernetes.sh)
-	$(BIN)/python -m pytest -m kubernetes tests/providers
+kubernetes: $(VENV)/.dev ## Run the tests of pods (root; build_kubernetes.sh and build_base_image.sh)
+	$(BIN)/python -m pytest -m kubernetes tests/providers tests/containers
 
 browser: $(VENV)/.dev ## Run the tests of the page of Flower (apt install chromium)
 	$(BIN)/python -m pytest -m browser tests/dashboard
@@ -60,6 +60,10 @@ docs: $(VENV)/.dev ## Write the generated pages of docs/ anew, and the site into
 	$(BIN)/python -m fixwurx_celery.cli.reference settings > docs/configuration.md
 	$(BIN)/python -m mkdocs build --strict
 
+docker/.env: ## Make the passwords of docker/compose.yaml
+	@umask 077; for name in STORE FLOWER GRAFANA; do \
+	  echo "$${name}_PASSWORD=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > $@
+
 up: $(VENV)/.demo ## Keep a cluster running in this terminal
 	$(BIN)/fixwurx-celery up
 
@@ -75,5 +79,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flower,metrics,docker,kubernetes,plot,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,flower,metrics,docker,kubernetes,plot,chart,dev]'
 	@touch $@

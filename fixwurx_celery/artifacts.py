@@ -25,6 +25,11 @@ __all__ = ["Artifacts", "FolderArtifacts", "StoreArtifacts", "open_artifacts"]
 MOST_BYTES = 64 * 2**20
 """An artifact in the store is at most this large when compressed; larger ones want a folder."""
 
+MOST_CONTENT_BYTES = 512 * 2**20
+"""No artifact is larger: it is held in memory, by whoever puts and gets it."""
+
+REF = re.compile(r"[0-9a-f]{64}")
+
 
 class Artifacts(Protocol):
     """Where bytes are put and got by reference. Putting the same bytes twice keeps them once."""
@@ -35,14 +40,37 @@ class Artifacts(Protocol):
         Raises StoreUnavailable when they cannot be kept now."""
 
     def get(self, ref: str) -> bytes:
-        """The bytes. Raises FixwurxError when they are not there (any more)."""
-
-
-REF = re.compile(r"[0-9a-f]{64}")
+        """The bytes, which are what was put: others under that name are refused. Raises
+        FixwurxError when they are not there (any more)."""
 
 
 def _ref(content: bytes) -> str:
     return sha256(content).hexdigest()
+
+
+def _too_large(size: int) -> InputError:
+    return InputError(
+        [
+            f"an artifact of {size >> 20} MiB is too large ({MOST_CONTENT_BYTES >> 20} MiB); leave "
+            "out what the bug does not need, or use a git source"
+        ]
+    )
+
+
+def _checked(ref: str) -> str:
+    """The reference, which may come from anywhere and names a file or a key."""
+    if not REF.fullmatch(ref):
+        raise FixwurxError(f"artifact {ref[:80]!r} is no reference: those are 64 digits of base 16")
+    return ref
+
+
+def _verified(ref: str, content: bytes) -> bytes:
+    if _ref(content) != ref:
+        raise FixwurxError(
+            f"artifact {ref[:12]} is not what was put there: somebody wrote over it; "
+            "submit the bug again"
+        )
+    return content
 
 
 def _missing(ref: str) -> FixwurxError:
@@ -72,6 +100,8 @@ class StoreArtifacts:
 
     def put(self, content: bytes) -> str:
         """See Artifacts. Raises InputError above 64 MiB."""
+        if len(content) > MOST_CONTENT_BYTES:
+            raise _too_large(len(content))
         packed = zlib.compress(content, 6)
         if len(packed) > MOST_BYTES:
             raise InputError(
@@ -88,10 +118,15 @@ class StoreArtifacts:
     def get(self, ref: str) -> bytes:
         """See Artifacts."""
         with _reaching(redis.RedisError):
-            packed = self._client.getex(self._prefix + ref, ex=self._keep_s)
+            packed = self._client.getex(self._prefix + _checked(ref), ex=self._keep_s)
         if packed is None:
             raise _missing(ref)
-        return zlib.decompress(packed)  # type: ignore[arg-type]
+        unzip = zlib.decompressobj()
+        try:
+            content = unzip.decompress(packed, MOST_CONTENT_BYTES)  # type: ignore[arg-type]
+        except zlib.error as error:
+            raise FixwurxError(f"artifact {ref[:12]} is damaged: {error}") from error
+        return _verified(ref, content)
 
 
 class FolderArtifacts:
@@ -102,6 +137,8 @@ class FolderArtifacts:
 
     def put(self, content: bytes) -> str:
         """See Artifacts. Written beside its name and then moved there, so never seen by halves."""
+        if len(content) > MOST_CONTENT_BYTES:
+            raise _too_large(len(content))
         ref = _ref(content)
         path = f"{self._root}/{ref[:2]}/{ref}"
         with _reaching(OSError):
@@ -112,15 +149,15 @@ class FolderArtifacts:
         return ref
 
     def get(self, ref: str) -> bytes:
-        """See Artifacts. A reference comes with an outcome, which an engine of anybody's made: one
-        that is no name of ours could name any file here."""
-        if not REF.fullmatch(ref):
-            raise _missing(ref)
+        """See Artifacts."""
+        path = f"{self._root}/{_checked(ref)[:2]}/{ref}"
         try:
-            content: bytes = self._fs.cat_file(f"{self._root}/{ref[:2]}/{ref}")
+            if (size := self._fs.size(path)) > MOST_CONTENT_BYTES:
+                raise _too_large(size)
+            content: bytes = self._fs.cat_file(path)
         except FileNotFoundError:
             raise _missing(ref) from None
-        return content
+        return _verified(ref, content)
 
 
 def open_artifacts(settings: Settings, *, is_patient: bool = True) -> Artifacts:

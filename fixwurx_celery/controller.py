@@ -26,6 +26,7 @@ from fixwurx_celery.errors import ConfigurationError, StoreUnavailable
 from fixwurx_celery.logs import Outage, words
 from fixwurx_celery.metrics import server_of
 from fixwurx_celery.processes import die_with_parent
+from fixwurx_celery.pulse import Pulse, Role
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check, log_sweep
@@ -76,6 +77,7 @@ def controller_app(settings: Settings) -> Celery:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     store = ClusterStore.from_settings(settings, bell=doorbell(settings))
     doorbells = Doorbells(app)
+    pulse = Pulse(settings, Role.CONTROLLER)
 
     @app.task(name=SWEEP, ignore_result=True)  # type: ignore[untyped-decorator, unused-ignore]
     def sweep() -> None:
@@ -87,6 +89,7 @@ def controller_app(settings: Settings) -> Celery:
             if doorbells.forget(node):
                 store.forget_queue(node)
         doorbells.ring(health_check(store, holder, health_s) or [])
+        pulse.beat()
 
     file = StateFile(Path(settings.state_path), ScalingState(store))
 

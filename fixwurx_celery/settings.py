@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,10 +20,13 @@ from fixwurx_celery.domain.nodes import BalancingStrategy, NodeSpec
 from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.logs import FORMATS, PLAIN
 
-__all__ = ["Settings", "inherited_environment", "without_password"]
+__all__ = ["SHIPPED_ENGINE", "Settings", "inherited_environment", "without_password"]
 
 SCHEMES: Final = ("redis://", "rediss://", "unix://", "redis+sentinel://")
 PROVIDERS: Final = ("none", "local", "docker", "kubernetes")
+SHIPPED_ENGINE: Final = "fixwurx_celery.engine:triangulation"
+SANDBOXES: Final = ("auto", "bwrap", "off")
+NETWORKS: Final = ("never", "asked")
 NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -54,7 +58,7 @@ class Settings:
         "fixwurx", "FIXWURX_NAMESPACE", "Keeps clusters on one server apart. Begins every key."
     )
     engine: str = setting(
-        "fixwurx_celery.engine:triangulation",
+        SHIPPED_ENGINE,
         "FIXWURX_ENGINE",
         "The factory of engines, module:callable, as the node can import it.",
     )
@@ -167,6 +171,44 @@ class Settings:
         "",
         "FIXWURX_WORK_DIR",
         "Where nodes keep workspaces; empty: a folder under the system's temporary one.",
+    )
+    sandbox: str = setting(
+        "auto",
+        "FIXWURX_SANDBOX",
+        "How commands of repositories are confined (docs/security.md): `auto` (by bubblewrap where "
+        "it works, else not, which is said), `bwrap` (or no bug runs), `off`.",
+    )
+    sandbox_network: str = setting(
+        "never",
+        "FIXWURX_SANDBOX_NETWORK",
+        "Whether confined commands may have the host's network: `never`, or `asked` (bugs with "
+        "`network: true` have it).",
+    )
+    sandbox_read: tuple[str, ...] = setting(
+        (),
+        "FIXWURX_SANDBOX_READ",
+        "Folders of the host that confined commands may read besides the system and the node's "
+        "Python, separated by colons (`/opt/venvs:/srv/data`). Only there a bug may have a source "
+        "by path.",
+    )
+    sandbox_env: frozenset[str] = setting(
+        frozenset(),
+        "FIXWURX_SANDBOX_ENV",
+        "Variables that confined commands may see besides language and time zone, comma-separated.",
+    )
+    sandbox_memory_mb: int = setting(
+        4096,
+        "FIXWURX_SANDBOX_MEMORY_MB",
+        "Memory of a confined command with all that it starts.",
+        low=64,
+        high=2**24,
+    )
+    sandbox_disk_mb: int = setting(
+        4096,
+        "FIXWURX_SANDBOX_DISK_MB",
+        "Disk that a confined command may fill.",
+        low=1,
+        high=2**24,
     )
     heartbeat_interval_sec: float = setting(
         1.0,
@@ -299,6 +341,22 @@ class Settings:
             yield f"FIXWURX_LOG_FORMAT={self.log_format!r} must be one of {', '.join(FORMATS)}"
         if self.provider not in PROVIDERS:
             yield f"FIXWURX_PROVIDER={self.provider!r} must be one of {', '.join(PROVIDERS)}"
+        if self.sandbox not in SANDBOXES:
+            yield f"FIXWURX_SANDBOX={self.sandbox!r} must be one of {', '.join(SANDBOXES)}"
+        if self.sandbox_network not in NETWORKS:
+            yield (
+                f"FIXWURX_SANDBOX_NETWORK={self.sandbox_network!r} must be one of "
+                f"{', '.join(NETWORKS)}"
+            )
+        for folder in self.sandbox_read:
+            if not folder.startswith("/") or not folder.strip("/") or ".." in folder.split("/"):
+                yield (
+                    f"FIXWURX_SANDBOX_READ has {folder!r}; give folders by their whole path, and "
+                    "never / itself"
+                )
+        for name in sorted(self.sandbox_env):
+            if name.startswith("FIXWURX_"):
+                yield f"FIXWURX_SANDBOX_ENV has {name}; the cluster's own variables are never shown"
         if self.scale_down_threshold >= self.scale_up_threshold:
             yield (
                 f"FIXWURX_SCALE_DOWN_THRESHOLD={self.scale_down_threshold} must lie below "
@@ -386,6 +444,12 @@ class Settings:
                     "`fixwurx-celery run` or `up`, which bring their own"
                 ]
             )
+
+    @property
+    def work_folder(self) -> Path:
+        """Where this user's nodes on this host have their folders."""
+        usual = Path(tempfile.gettempdir(), f"fixwurx-{os.getuid()}")
+        return Path(self.work_dir or usual).absolute()
 
     @property
     def broker(self) -> str:
@@ -479,6 +543,8 @@ def _parsed(name: str, text: str, default: Any) -> Any:
         return BalancingStrategy(text.upper())
     if name == "node_specs":
         return tuple(NodeSpec.parse(one, frozenset({"python"})) for one in text.split())
+    if name == "sandbox_read":
+        return tuple(folder for folder in text.split(":") if folder)
     if isinstance(default, frozenset):
         return frozenset(label.strip() for label in text.split(",") if label.strip())
     if isinstance(default, bool):
@@ -498,7 +564,8 @@ def _expected(name: str, default: Any) -> str:
 
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
-        return " ".join(str(one) for one in value)
+        of_folders = all(isinstance(one, str) for one in value)
+        return (":" if of_folders else " ").join(str(one) for one in value)
     if isinstance(value, bool):
         return "1" if value else "0"
     return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)

@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
@@ -22,6 +23,8 @@ if str(ROOT) not in sys.path:  # tests import `tests.support`, whichever way pyt
 from fixwurx_celery.settings import Settings  # noqa: E402 - the path comes first
 from fixwurx_celery.store import ClusterStore, connect  # noqa: E402
 from tests.support.clock import Clock  # noqa: E402
+from tests.support.docker_daemon import DockerDaemon, NoDocker, start_docker  # noqa: E402
+from tests.support.kube import Kube, NoKube, start_kube  # noqa: E402
 from tests.support.rabbitmq import NoRabbitMQ, RabbitMQ, start_rabbitmq  # noqa: E402
 from tests.support.server import NoServer, start_server  # noqa: E402
 from tests.support.state import remove_namespace  # noqa: E402
@@ -55,9 +58,7 @@ def redis_url(
     try:
         server = start_server(tmp_path_factory.mktemp("server"))
     except NoServer as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        absent(error)
     with server:
         yield server.url
 
@@ -68,11 +69,34 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     try:
         server = start_rabbitmq(tmp_path_factory.mktemp("rabbitmq"))
     except NoRabbitMQ as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        absent(error)
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def docker_daemon() -> Iterator[DockerDaemon]:
+    """One for all tests. They leave it running."""
+    pytest.importorskip("docker", reason="needs pip install 'fixwurx-celery[docker]'")
+    try:
+        daemon = start_docker()
+    except NoDocker as error:
+        absent(error)
+    with daemon, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", daemon.url)
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def kube(docker_daemon: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    """One for all tests. They leave it running."""
+    pytest.importorskip("kubernetes", reason="needs pip install 'fixwurx-celery[kubernetes]'")
+    try:
+        cluster = start_kube(tmp_path_factory.mktemp("kube"), docker_daemon)
+    except NoKube as error:
+        absent(error)
+    with cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -132,3 +156,10 @@ def live_store(settings: Settings) -> Iterator[ClusterStore]:
 def say() -> Callable[[str], object]:
     """Who is told what a test sees that is a script too: shown by pytest when the test fails."""
     return print
+
+
+def absent(error: Exception) -> NoReturn:
+    """A tier cannot run here: on a laptop that is no failure."""
+    if os.environ.get("CI"):
+        pytest.fail(str(error))
+    pytest.skip(str(error))

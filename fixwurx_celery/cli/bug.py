@@ -1,5 +1,6 @@
 """`bug list|show|cancel|retry|prioritise|logs|patch`: what became of each bug."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,11 +11,19 @@ from fixwurx_celery.cli.listing import listed
 from fixwurx_celery.cli.logs import logs
 from fixwurx_celery.cli.names import known_bug, unknown_bug
 from fixwurx_celery.cli.options import NameOf, examples, json_option, option
-from fixwurx_celery.cli.table import Column, age, print_fields, print_json, print_table, verdict
+from fixwurx_celery.cli.table import (
+    Column,
+    age,
+    print_fields,
+    print_json,
+    print_table,
+    verdict,
+)
 from fixwurx_celery.cluster import Connection
 from fixwurx_celery.cluster.patch import patch_of
 from fixwurx_celery.domain.bugs import MAX_PRIORITY, TERMINAL, Assignment, BugState
 from fixwurx_celery.domain.clocks import BugClock
+from fixwurx_celery.domain.words import clean_lines
 from fixwurx_celery.errors import BugUnknown, FixwurxError
 from fixwurx_celery.store import BugRecord, ClusterStore
 
@@ -165,6 +174,8 @@ def patch(bug_id: str, as_json: bool) -> None:
         content = known_patch(connection, known_bug(connection.store, bug_id))
     if as_json:
         print_json({"id": bug_id, "patch": content.decode("utf-8", "replace")})
+    elif sys.stdout.isatty():
+        click.echo(clean_lines(content.decode("utf-8", "replace")))
     else:
         click.echo(content, nl=not content.endswith(b"\n"))
 

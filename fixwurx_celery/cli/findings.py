@@ -225,6 +225,12 @@ def about_node(
                 what, f"its clock is {off_by(off_ms)} the store's: harmless, for the store's alone "
                 "decides; only the times in its log are wrong",
             ))  # fmt: skip
+    if why := node.metrics.get("unconfined"):
+        found.append(warn(
+            what, f"it runs commands of repositories with all rights of its user: {why}",
+            "install bubblewrap 0.8 or later on it, or run it where only trusted repositories come "
+            "(docs/security.md); FIXWURX_SANDBOX=bwrap makes it refuse instead",
+        ))  # fmt: skip
     if node.health <= SICK:
         found.append(warn(
             what, f"its health is {node.health:.2f}: processes die on it, so it is only probed",

@@ -19,11 +19,10 @@ from fixwurx_celery.domain.clocks import MAX_SECONDS, BugClock
 from fixwurx_celery.domain.nodes import NodeSpec
 from fixwurx_celery.engine.payload import KEYS
 from fixwurx_celery.errors import InputError
-from fixwurx_celery.settings import Settings
+from fixwurx_celery.settings import SHIPPED_ENGINE
 
 __all__ = ["SHIPPED_ENGINE", "Manifest", "load_manifest"]
 
-SHIPPED_ENGINE: Final = str(Settings.__dataclass_fields__["engine"].default)
 COMMON: Final = ("id", "agents", "requires", "priority", "timeout", "limits", "expected_seconds")
 CLOCKS: Final = tuple(map(str, BugClock))
 MOST_PROBLEMS: Final = 50

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.cli.names import did_you_mean
+from fixwurx_celery.domain.bugs import MAX_PAYLOAD_BYTES
 from fixwurx_celery.engine.payload import MAX_TIMEOUT_S
 
 __all__ = ["check_payload"]
 
 MOST_PATCH_BYTES: Final = 2**20
-MOST_PAYLOAD_BYTES: Final = 2 * 2**20
-"""A record is read whole by whoever asks about the bug; what is larger is a source."""
 
 SOURCES: Final = "source: {path: ./folder}, or source: {git: URL, ref: COMMIT}"
 ANALYSTS: Final = "analyst: mutate, analyst: {command: '...'}, or analyst: {patches: [a.diff]}"
@@ -44,9 +43,14 @@ def check_payload(fields: Mapping[str, Any], folder: Path, problem: Report) -> d
                 f"{key} {value!r} must be a number of seconds, above 0 and at most "
                 f"{MAX_TIMEOUT_S:g}",
             )
+    network = fields.get("network")
+    if network is None:
+        payload.pop("network", None)
+    elif not isinstance(network, bool):
+        problem(("network",), f"network {network!r} must be true or false")
     payload["analyst"] = _analyst(fields.get("analyst"), folder, problem)
     size = len(json.dumps(payload, default=str))
-    if size > MOST_PAYLOAD_BYTES:
+    if size > MAX_PAYLOAD_BYTES:
         problem(
             (), f"its fields and patches are {size >> 10} KiB; at most 2048: give fewer patches"
         )

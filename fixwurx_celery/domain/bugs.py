@@ -11,6 +11,8 @@ from fixwurx_celery.domain.clocks import MAX_SECONDS, checked_limits
 __all__ = [
     "AGENTS_PER_BUG",
     "ANSWERS",
+    "ID",
+    "MAX_PAYLOAD_BYTES",
     "MAX_PRIORITY",
     "TERMINAL",
     "TRANSITIONS",
@@ -30,6 +32,8 @@ AGENTS_PER_BUG: Final = 3
 
 MAX_PRIORITY: Final = 1000
 MAX_AGENTS: Final = 1024
+MAX_PAYLOAD_BYTES: Final = 2 * 2**20
+"""Of JSON. A record is read whole by whoever asks about the bug; what is larger is a source."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 

@@ -15,9 +15,18 @@ import tempfile
 from pathlib import Path
 
 from fixwurx_celery.engine.base import EngineBug
-from fixwurx_celery.engine.triangulation import triangulation
+from fixwurx_celery.engine.sandbox import open_sandbox
+from fixwurx_celery.engine.triangulation import Triangulation
+from fixwurx_celery.settings import Settings
 
 CLUSTER_FIELDS = ("requires", "priority", "timeout", "limits", "expected_seconds")
+
+
+def _source(bug: EngineBug) -> list[Path]:
+    match bug.payload.get("source"):
+        case {"path": str(path)}:
+            return [Path(path).resolve()]
+    return []
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     root = Path(tempfile.mkdtemp(prefix="fixwurx-"))
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            engine = triangulation(bug, root, saved)
+            # Whoever runs this names a folder of their own.
+            sandbox = open_sandbox(Settings.from_environment(), *_source(bug))
+            engine = Triangulation(bug, root, saved, sandbox)
             try:
                 while not engine.all_done():
                     engine.execute_tick()

@@ -135,6 +135,7 @@ def _trace(
     copy = workspace.copy()
     records = workspace.out / f"trace-{workspace.number()}"
     records.mkdir()
+    workspace.sandbox.give(records)
     # A test that hangs is cut short, so that the others run and it has a traceback. Where nothing
     # hung before, no test is cut short but by a multiple of what all of them took.
     budget_s = min(TRACE_LIMIT_S, 10.0 + 20.0 * failure.seconds)
@@ -159,6 +160,8 @@ def _trace(
             env=env,
             output=workspace.out / f"trace-output-{workspace.number()}",
             timeout_s=budget_s,
+            writes=(copy, records),
+            reads=(PROBE,),
         )
         finished = yield from until_finished(running)
         return finished, read(records)

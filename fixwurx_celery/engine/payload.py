@@ -12,8 +12,11 @@ REPRODUCE_TIMEOUT_S = 60.0
 VERIFY_TIMEOUT_S = 300.0
 MAX_TIMEOUT_S = 86_400.0
 KEYS = frozenset(
-    {"source", "reproduce", "verify", "files", "analyst", "reproduce_timeout", "verify_timeout"}
-)
+    {
+        "source", "reproduce", "verify", "files", "analyst", "network", "reproduce_timeout",
+        "verify_timeout",
+    }
+)  # fmt: skip
 
 
 class PayloadError(ValueError):
@@ -54,6 +57,7 @@ class Assignment:
     verify: str
     files: tuple[str, ...]
     analyst: JSON
+    network: bool
     reproduce_timeout_s: float
     verify_timeout_s: float
     digest: str
@@ -106,6 +110,13 @@ def _seconds(payload: Mapping[str, JSON], key: str, default: float) -> float:
     return float(value)
 
 
+def _flag(payload: Mapping[str, JSON], key: str) -> bool:
+    value = payload.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise PayloadError(f"payload.{key} is {value!r}; give true or false")
+    return bool(value)
+
+
 def parse(payload: Mapping[str, JSON]) -> Assignment:
     """Return the assignment that `payload` describes, or raise `PayloadError`."""
     unknown = sorted(set(payload) - KEYS)
@@ -122,6 +133,7 @@ def parse(payload: Mapping[str, JSON]) -> Assignment:
         verify=_text(payload, "verify") if payload.get("verify") is not None else reproduce,
         files=_files(payload.get("files")),
         analyst=payload["analyst"] if payload.get("analyst") is not None else "mutate",
+        network=_flag(payload, "network"),
         reproduce_timeout_s=reproduce_timeout_s,
         verify_timeout_s=_seconds(
             payload, "verify_timeout", max(VERIFY_TIMEOUT_S, reproduce_timeout_s)

@@ -21,6 +21,9 @@ from pathlib import Path
 from time import monotonic
 from types import TracebackType
 
+from fixwurx_celery.engine.sandbox import UNCONFINED, Sandbox, SandboxError
+
+STATUS_FD = 3  # as in `supervise.py`
 KEEP_BYTES = 8 << 20  # of a command's output: the first and the last half of it
 END_LIMIT_S = 8.0  # a supervisor gives up killing after 5 s; then it is killed itself
 SUPERVISOR = Path(__file__).with_name("supervise.py")
@@ -32,7 +35,8 @@ class ProcessLostError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a command ended. `exit_status` is negative for a signal, as in `subprocess`."""
+    """How a command ended. `exit_status` is negative for a signal, also where a shell or a sandbox
+    says so by 128 + n."""
 
     exit_status: int
     timed_out: bool
@@ -51,10 +55,21 @@ class Finished:
 
     def tail(self, chars: int = 4000) -> str:
         """The end of its output."""
-        with self.output.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(size - chars, 0))
-            return stream.read().decode(errors="replace")
+        return tail(self.output, chars)
+
+
+def tail(file: Path, size: int) -> str:
+    """The last `size` bytes of a file, as text."""
+    with file.open("rb") as stream:
+        whole = stream.seek(0, os.SEEK_END)
+        stream.seek(max(whole - size, 0))
+        return stream.read().decode(errors="replace")
+
+
+def _signed(status: object) -> int:
+    if not isinstance(status, int):
+        return -signal.SIGKILL
+    return 128 - status if 128 < status < 128 + signal.NSIG else status
 
 
 class Running:
@@ -71,6 +86,11 @@ class Running:
     def fileno(self) -> int:
         """A descriptor that is readable when `wait` has news; so one can wait for several."""
         return self._host_end.fileno()
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process between this one and the command."""
+        return self._supervisor.pid
 
     def wait(self, seconds: float = 0.0) -> Finished | None:
         """Return how it ended, or None when it still runs after `seconds`."""
@@ -104,9 +124,10 @@ class Running:
                 f"supervisor of {self._output.name} ended with {self._supervisor.returncode}; "
                 "run the bug again, with more memory if the kernel killed it"
             )
-        status = report["status"]
+        if report["why"] == "unconfined":
+            raise SandboxError(f"the sandbox could not be built: {tail(self._output, 300).strip()}")
         self._finished = Finished(
-            exit_status=status if isinstance(status, int) else -signal.SIGKILL,
+            exit_status=_signed(report["status"]),
             timed_out=report["why"] == "timeout",
             seconds=float(str(report["seconds"])),
             output=self._output,
@@ -147,7 +168,8 @@ class Running:
 class Processes:
     """All commands of one attempt; leaving it ends those that still run."""
 
-    def __init__(self) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
         self._running: list[Running] = []
 
     def __enter__(self) -> "Processes":
@@ -169,22 +191,44 @@ class Processes:
         stop_signal: signal.Signals = signal.SIGABRT,
         grace_s: float = 0.5,
         keep_bytes: int = KEEP_BYTES,
+        writes: Sequence[Path] = (),
+        reads: Sequence[Path] = (),
+        is_ours: bool = False,
+        pipes: tuple[int, int] | None = None,
     ) -> Running:
         """Start `command` (a string goes to `sh -c`) with stdin empty and all output in `output`.
+
+        It runs in the sandbox, where it may write to `writes` (`cwd`, when there are none) and read
+        `reads` besides, unless `is_ours`: then nothing in it comes from a repository. With `pipes`
+        these are its stdin and stdout, and only what it says on stderr is output.
 
         At `timeout_s` it gets `stop_signal`, `grace_s` later it is killed. The default signal makes
         a Python that runs with PYTHONFAULTHANDLER say in which lines it hung.
         """
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        sandbox = UNCONFINED if is_ours else self.sandbox
+        writes = writes or (cwd,)
         spec = {
-            "argv": argv,
+            "argv": sandbox.argv(
+                argv,
+                cwd=cwd,
+                writes=writes,
+                reads=reads,
+                seconds=timeout_s,
+                status_fd=STATUS_FD,
+            ),
+            "sandboxed": bool(sandbox),
+            "writes": [str(path) for path in writes],
+            "limits": sandbox.limits(),
             "cwd": str(cwd),
             "output": str(output),
             "timeout_s": timeout_s,
             "stop_signal": int(stop_signal),
             "grace_s": grace_s,
             "keep_bytes": keep_bytes,
+            "has_pipes": pipes is not None,
         }
+        stdin, stdout = pipes or (subprocess.DEVNULL, None)
         host_end, other_end = socket.socketpair()
         with other_end:
             fd = other_end.fileno()
@@ -193,7 +237,8 @@ class Processes:
                     [sys.executable, "-I", "-S", str(SUPERVISOR), str(fd), json.dumps(spec)],
                     env=dict(env),
                     pass_fds=(fd,),
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
+                    stdout=stdout,
                     process_group=0,
                 )
             except BaseException:
@@ -213,20 +258,25 @@ class Processes:
         self._running.clear()
 
 
-def environment(host: Mapping[str, str], *, scratch: Path) -> dict[str, str]:
+def environment(host: Mapping[str, str], *, scratch: Path, sandbox: Sandbox) -> dict[str, str]:
     """The environment of the commands of an attempt.
 
     The interpreter of the host comes first on PATH. Variables of the cluster (they hold
     passwords) and git's pointers to some other repository are left out. Temporary files go to
-    `scratch`, unless its path is too long to hold a socket.
+    `scratch`, unless its path is too long to hold a socket, or the sandbox has a /tmp of its own.
     """
     dropped = ("FIXWURX_", "CELERY_", "GIT_", "COV_", "COVERAGE_", "PYTEST_")
-    env = {name: value for name, value in host.items() if not name.startswith(dropped)}
-    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), host.get("PATH", os.defpath)])
+    seen = sandbox.environment(host)
+    env = {
+        name: value
+        for name, value in seen.items()
+        if name in sandbox.names or not name.startswith(dropped)
+    }
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), seen.get("PATH", os.defpath)])
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["PYTHONFAULTHANDLER"] = "1"
     env["GIT_CEILING_DIRECTORIES"] = str(scratch.parent)
     env["GIT_TERMINAL_PROMPT"] = "0"
-    if len(str(scratch)) <= 60:  # a socket's path holds 107 bytes, and pytest adds 40 of its own
+    if not sandbox and len(str(scratch)) <= 60:  # a socket's path holds 107 bytes; pytest adds 40
         env["TMPDIR"] = str(scratch)
     return env

@@ -9,7 +9,8 @@ from fixwurx_celery.engine.base import Artifacts
 from fixwurx_celery.engine.payload import ArtifactSource, GitSource, PathSource, Source
 from fixwurx_celery.engine.process import Processes
 from fixwurx_celery.engine.steps import Steps, until_finished
-from fixwurx_celery.engine.workspace import LEFT_OUT, SourceError, Workspace, copy_tree, unpack
+from fixwurx_celery.engine.unpacking import BadArchive, unpack
+from fixwurx_celery.engine.workspace import LEFT_OUT, SourceError, Workspace, copy_tree
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -35,6 +36,11 @@ def _from_folder(folder: Path, workspace: Workspace) -> None:
             f"source.path {folder} is not a folder on this node; submit it packed, "
             "or run on a node that has it"
         )
+    if not workspace.sandbox.may_copy(folder):
+        raise SourceError(
+            f"source.path {folder} is not in a folder of FIXWURX_SANDBOX_READ, so bugs may not "
+            "read it on this node; submit it packed, as `fixwurx-celery submit` does"
+        )
     if workspace.root.is_relative_to(folder.resolve()):
         raise SourceError(
             f"source.path {folder} contains the workspace {workspace.root}; move one of them"
@@ -53,13 +59,20 @@ def _from_artifact(ref: str, workspace: Workspace, artifacts: Artifacts | None) 
         raise SourceError(
             f"source.artifact {ref} cannot be read: {problem}; submit it again"
         ) from problem
-    unpack(data, workspace.source)
+    try:
+        unpack(data, workspace.source, leave_out=LEFT_OUT)
+    except BadArchive as problem:
+        raise SourceError(
+            f"packed source cannot be unpacked: {problem}; pack it again"
+        ) from problem
 
 
 def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> Steps[None]:
     url, ref = source.url, source.ref
     clone = workspace.root / "clone"
-    workspace.git("init", "-q", str(clone), cwd=workspace.root)
+    clone.mkdir()
+    workspace.sandbox.give(clone)
+    workspace.git("init", "-q", cwd=clone)
     # The user's own configuration and agent serve to reach it; hooks and prompts do not.
     env = {name: value for name, value in os.environ.items() if not name.startswith("FIXWURX_")}
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):
@@ -75,18 +88,24 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
         # A server may refuse a bare commit id: then everything is fetched and looked through.
         ["--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*"],
     )
+    # A repository by path is a source by path, and may be read where such a one may be.
+    local = "user" if workspace.sandbox.may_copy(Path(url.removeprefix("file://"))) else "never"
     said = ""
     for arguments in fetches:
         output = workspace.out / f"fetch-{workspace.number()}"
         git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
+        # The clone is the sandbox's user's, in which it is checked out.
+        git += ["-c", f"protocol.file.allow={local}", "-c", f"safe.directory={clone}"]
         running = processes.start(
             [*git, "fetch", "-q", "--no-recurse-submodules", *arguments],
             cwd=clone,
             env=env,
             output=output,
             timeout_s=None,  # what bounds it is the bug's set-up limit, from outside
+            is_ours=True,
         )
         finished = yield from until_finished(running)
+        workspace.sandbox.give(clone)
         if not finished.passed:
             said = finished.tail(600)
         else:

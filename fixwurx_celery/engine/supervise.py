@@ -2,12 +2,15 @@
 
     python -I -S supervise.py CONTROL_FD SPEC_JSON
 
-It imports nothing of the package, so that it starts in a few milliseconds. It is the subreaper of
-all that the command starts, so a grandchild that detached itself (own session, double fork) is
-still its descendant and is found. It ends the command when its time is up, when the host writes to
-or closes the control socket, or when the host is gone; whatever then still lives is killed. The
-command has a process group of its own, so that `kill 0` in a test cannot reach the host, and the
-supervisor has another, so that killing the host's group cannot take the supervisor first.
+It imports nothing of the package but its neighbours, so that it starts in a few milliseconds. It is
+the subreaper of all that the command starts, so a grandchild that detached itself (own session,
+double fork) is still its descendant and is found. It ends the command when its time is up, when it
+has used more than it may, when the host writes to or closes the control socket, or when the host is
+gone; whatever then still lives is killed. The command has a process group of its own, so that
+`kill 0` in a test cannot reach the host, and the supervisor has another, so that killing the host's
+group cannot take the supervisor first.
+
+A sandbox stands between it and the command: it is outside of that, and nothing inside can reach it.
 
 On the control socket it writes one line when the command has started and one when all is over.
 """
@@ -23,33 +26,18 @@ import sys
 import time
 from typing import Any
 
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+
+import cgroup  # type: ignore[import-not-found]
+import usage  # type: ignore[import-not-found]
+
+STATUS_FD = 3  # of the sandbox: where it says how the command ended
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 OWN_END_S = 0.2  # what a leftover gets to end by itself: a resource tracker needs a few ms
+LOOK_EVERY_S = 1.0  # at what the command uses; and never for more than a fiftieth of the time
 KILL_LIMIT_S = 5.0  # a process in uninterruptible sleep must not hold the host for ever
-
-
-def descendants(root: int) -> list[int]:
-    """Every living process below `root`, from one walk over /proc."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib is not loaded
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 - pathlib is not loaded
-                fields = stat.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != b"Z":
-            children.setdefault(int(fields[1]), []).append(int(name))
-    found: list[int] = []
-    queue = [root]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
 
 
 class Output:
@@ -93,12 +81,22 @@ class Supervisor:
         self.status: int | None = None
         self.why = "exit"
         self.started = time.monotonic()
+        self.look_at = self.started + LOOK_EVERY_S
+        self.groups: list[str] = []
+        if spec["limits"]:
+            self.free_at_start = usage.free_bytes(spec["writes"][0])
         self.pipe, write_end = os.pipe()
+        self.status_pipe, status_end = os.pipe()
         os.set_blocking(self.pipe, False)
-        self.child = self._start(write_end)
+        self.child = self._start(write_end, status_end)
         os.close(write_end)
+        os.close(status_end)
+        if spec["has_pipes"]:  # whoever reads them is to see the command close them
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, 0)
+            os.dup2(nothing, 1)
 
-    def _start(self, write_end: int) -> int:
+    def _start(self, write_end: int, status_end: int) -> int:
         pid = os.fork()
         if pid == 0:
             try:
@@ -108,9 +106,13 @@ class Supervisor:
                     signal.signal(number, signal.SIG_DFL)
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                os.dup2(write_end, 1)
+                if not self.spec["has_pipes"]:
+                    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                    os.dup2(write_end, 1)
                 os.dup2(write_end, 2)
+                if self.spec["sandboxed"]:
+                    os.dup2(status_end, STATUS_FD)
+                    os.set_inheritable(STATUS_FD, True)
                 os.chdir(self.spec["cwd"])
                 argv = self.spec["argv"]
                 os.execvp(argv[0], argv)  # noqa: S606 - the command comes as an argument list
@@ -162,6 +164,9 @@ class Supervisor:
             if os.getppid() != self.parent:
                 self.why = "orphaned"
                 return
+            if self.has_too_much():
+                self.why = "overrun"
+                return
             rest = 1.0 if limit is None else min(1.0, limit - elapsed)
             ready = dict(poller.poll(rest * 1000 + 1))
             if self.pipe in ready:
@@ -174,6 +179,22 @@ class Supervisor:
                 return
             if child in ready:
                 return
+
+    def has_too_much(self) -> bool:
+        """Whether the command has used up what it may use; then its output says so."""
+        if not self.spec["limits"] or (began := time.monotonic()) < self.look_at:
+            return False
+        spec = self.spec
+        if not self.groups:  # not at its start: a move costs 10 ms, and most commands are short
+            self.groups = cgroup.make(spec["limits"]["memory"], spec["limits"]["processes"])
+            cgroup.enter(self.groups, lambda: usage.below(os.getpid()))
+        what = usage.too_much(os.getpid(), spec["limits"], spec["writes"], self.free_at_start)
+        ended = time.monotonic()
+        self.look_at = ended + max(LOOK_EVERY_S, 50 * (ended - began))
+        if what:
+            limit_mb = spec["limits"][what] >> 20
+            self.output.add(f"\n... ended: it used over {limit_mb} MB of {what} ...\n".encode())
+        return bool(what)
 
     def asked(self) -> bool:
         """True when the host says to end; False when it is gone, maybe with our line unread."""
@@ -195,8 +216,10 @@ class Supervisor:
     def end(self) -> int:
         """End everything; return how many processes outlived the command itself."""
         if self.why in ("timeout", "asked"):
-            for pid in descendants(os.getpid()):
-                self.signal(pid, self.spec["stop_signal"])
+            for pid in usage.below(os.getpid()):
+                # What stands over a sandbox must live for the command to have its last words.
+                if pid != self.child or not self.spec["sandboxed"]:
+                    self.signal(pid, self.spec["stop_signal"])
             if self.wait_for_end(self.spec["grace_s"]):
                 return 0
         elif self.why == "exit" and self.wait_for_end(OWN_END_S):
@@ -204,11 +227,18 @@ class Supervisor:
         left: set[int] = set()
         until = time.monotonic() + KILL_LIMIT_S
         while self.reap() and time.monotonic() < until:
-            for pid in descendants(os.getpid()):
+            for pid in usage.below(os.getpid()):
                 left.add(pid)
                 self.signal(pid, signal.SIGKILL)
             self.wait_for_end(0.01)
         return len(left)
+
+    def has_begun(self) -> bool:
+        """Whether the sandbox, if there is one, was built, so that it is the command that ended."""
+        if not self.spec["sandboxed"]:
+            return True
+        with open(self.status_pipe, "rb") as said:  # noqa: PTH123 - pathlib is not loaded
+            return b'"exit-code"' in said.read()
 
     @staticmethod
     def signal(pid: int, number: int) -> None:
@@ -226,6 +256,9 @@ class Supervisor:
         finally:  # whatever went wrong here, nothing is left behind
             seconds = time.monotonic() - self.started
             left = self.end()
+            cgroup.remove(self.groups)
+        if self.why == "exit" and not self.has_begun():
+            self.why = "unconfined"
         self.drain()
         self.output.close()
         self.report(status=self.status, why=self.why, seconds=round(seconds, 4), left=left)

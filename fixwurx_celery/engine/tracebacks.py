@@ -12,6 +12,7 @@ NEW_TRACEBACK = re.compile(
 )
 INNERMOST_FIRST = re.compile(r"most recent call first")
 MAX_LINES = 200
+MAX_LINE_CHARS = 2000  # the patterns take quadratic time, and a repository prints what it likes
 
 
 def in_tree(root: Path) -> Callable[[str], str | None]:
@@ -61,6 +62,8 @@ def traceback_lines(output: str, root: Path) -> tuple[tuple[str, int, int], ...]
         group.clear()
 
     for line in output.splitlines():
+        if len(line) > MAX_LINE_CHARS:
+            continue
         if NEW_TRACEBACK.match(line):
             close_group()
             is_reversed = bool(INNERMOST_FIRST.search(line))

@@ -26,29 +26,40 @@ from fixwurx_celery.engine.observer import (
 )
 from fixwurx_celery.engine.payload import PayloadError, parse
 from fixwurx_celery.engine.process import Processes, ProcessLostError
+from fixwurx_celery.engine.sandbox import Sandbox, SandboxError, open_sandbox
 from fixwurx_celery.engine.sources import bring
 from fixwurx_celery.engine.steps import Steps
 from fixwurx_celery.engine.verifier import Verifier
 from fixwurx_celery.engine.workspace import SourceError, Workspace
+from fixwurx_celery.settings import Settings
 
 CHECKPOINT_BYTES = 64 * 1024
 # Bounds of the observation in a checkpoint, tried until the whole fits.
 CUTS = ((3000, 8000), (1000, 4000), (300, 2000), (50, 500))
 SHOWN_LINES = 25
-NO_ANSWER = (PayloadError, SourceError, NotRunnableError, ProcessLostError, AnalystError, OSError)
+NO_ANSWER = (
+    PayloadError,
+    SourceError,
+    SandboxError,
+    NotRunnableError,
+    ProcessLostError,
+    AnalystError,
+    OSError,
+)
 
 
 class Triangulation:
     """Works on one bug; see the seam in `engine/base.py`."""
 
-    def __init__(self, bug: EngineBug, workspace: Path, checkpoint: JSON = None) -> None:
+    def __init__(self, bug: EngineBug, workspace: Path, checkpoint: JSON, sandbox: Sandbox) -> None:
         self.phase = str(Phase.TRIAGE)
         self.outcome: JSON = None
         self._bug = bug
         self._root = workspace
         self._started = self._entered = monotonic()
         self._seconds: dict[str, float] = {}
-        self._processes = Processes()
+        self._sandbox = sandbox
+        self._processes: Processes | None = None
         self._resume: Mapping[str, JSON] = {}
         if isinstance(checkpoint, Mapping):
             self._resume = checkpoint
@@ -127,16 +138,18 @@ class Triangulation:
     def _run(self) -> Steps[None]:
         work = parse(self._bug.payload)
         self._digest = work.digest
-        workspace = Workspace(self._root)
+        sandbox = self._sandbox.with_network(is_asked=work.network)
+        workspace = Workspace(self._root, sandbox)
+        self._processes = processes = Processes(workspace.sandbox)
         make_analyst = factory(work.analyst, workspace)
         self._say(f"bug {self._bug.id}: {self._bug.agents} agents, reproduce: {work.reproduce}")
-        yield from bring(work.source, workspace, self._processes, self._bug.artifacts)
+        yield from bring(work.source, workspace, processes, self._bug.artifacts)
         resume = self._resume if self._resume.get("digest") == work.digest else {}
         observation = self._resumed_observation(resume)
         if observation is None:
             resume = {}
             yield from self._enter(Phase.REPRO)
-            failure = yield from run_reproduce(work, workspace, self._processes)
+            failure = yield from run_reproduce(work, workspace, processes)
             if failure.passed:
                 self._finish(Outcome.NOT_REPRODUCED, f"reproduce passed in {failure.seconds:.1f} s")
                 return
@@ -147,13 +160,13 @@ class Triangulation:
             )
             self._show(failure.tail(4000))
             yield
-            observation = yield from localise(work, workspace, self._processes, failure, self._say)
+            observation = yield from localise(work, workspace, processes, failure, self._say)
         self._observation = observation
         refused = resume.get("refused")
         self._verifier = Verifier(
             work,
             workspace,
-            self._processes,
+            processes,
             agents=self._bug.agents,
             refused=[str(one) for one in refused] if isinstance(refused, list) else [],
             log=self._say,
@@ -170,6 +183,7 @@ class Triangulation:
                 agents=self._bug.agents,
                 observation=observation,
                 environment=workspace.environment,
+                sandbox=workspace.sandbox,
                 log=self._say,
                 resume=resume.get("analyst"),
             )
@@ -263,7 +277,8 @@ class Triangulation:
             if self._analyst is not None:
                 self._analyst.close()
         finally:
-            self._processes.end_all()
+            if self._processes is not None:
+                self._processes.end_all()
 
     def _say(self, text: str) -> None:
         print(f"{monotonic() - self._started:7.1f}s {self.phase:<8} {text}", flush=True)
@@ -275,4 +290,4 @@ class Triangulation:
 
 def triangulation(bug: EngineBug, workspace: Path, checkpoint: JSON = None) -> Triangulation:
     """Return the shipped engine for `bug`; the default of FIXWURX_ENGINE."""
-    return Triangulation(bug, workspace, checkpoint)
+    return Triangulation(bug, workspace, checkpoint, open_sandbox(Settings.from_environment()))

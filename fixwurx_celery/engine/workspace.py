@@ -4,21 +4,24 @@
 <root>/base.git  its snapshot, kept apart from every work tree, so nothing in one can alter it
 <root>/copy-N    a clean copy for one run
 <root>/out       outputs of commands;  <root>/tmp their temporary files;  <root>/scratch
+
+What commands of the repository wrote is theirs: it is looked at by git in the sandbox, or as text
+of bounded size, and no path below it is followed through a link.
 """
 
-import gzip
-import io
 import itertools
 import os
+import shlex
 import shutil
 import stat
 import subprocess
-import tarfile
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixwurx_celery.engine.process import environment
+from fixwurx_celery.engine.sandbox import Sandbox, SandboxError
 
 # Never part of a source: repositories' own data and what tools leave behind.
 LEFT_OUT = frozenset(
@@ -29,9 +32,10 @@ TRACES = (
     "__pycache__/", "*.py[cod]", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/",
     ".coverage", ".coverage.*", ".tox/", "*.egg-info/", ".aider*", "*.orig", "*.rej", "*~",
 )  # fmt: skip
-MAX_UNPACKED_BYTES = 4 << 30
-MAX_MEMBERS = 500_000
 GIT_LIMIT_S = 120.0
+GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
+MAX_SAID_BYTES = 4000
+MAX_PRINTED_BYTES = 16 << 20  # by git: a patch that a person could read is a thousandth of it
 
 
 class SourceError(RuntimeError):
@@ -54,17 +58,20 @@ class Change:
 class Workspace:
     """One attempt's private folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sandbox: Sandbox) -> None:
         self.root = root.resolve()
+        self.sandbox = sandbox.furnished(self.root / "etc")
         self.source = self.root / "source"
         self.scratch = self.root / "scratch"
         self.out = self.root / "out"
         self.tmp = self.root / "tmp"
         for folder in (self.scratch, self.out, self.tmp):
             folder.mkdir(parents=True, exist_ok=True)
-        self.environment = environment(os.environ, scratch=self.tmp)
+        self.environment = environment(os.environ, scratch=self.tmp, sandbox=sandbox)
         self._numbers = itertools.count(1)
         self._base = self.root / "base.git"
+        self._base.mkdir(exist_ok=True)
+        sandbox.give(self._base)
         self._tree = ""
 
     # Git: never the user's configuration, hooks, attributes or an enclosing repository.
@@ -87,45 +94,68 @@ class Workspace:
         self, *args: str, cwd: Path, index: Path | None = None, data: bytes | None = None
     ) -> bytes:
         """Run a local git command and return what it prints; a failure is a `SourceError`."""
-        done = self._git(args, cwd=cwd, index=index, data=data)
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
-            raise SourceError(f"git {args[0]} failed in {cwd}: {said}")
-        return done.stdout
+        return self._run(f"git {args[0]}", [*GIT, *args], cwd=cwd, index=index, data=data)
 
-    def _git(
-        self, args: Sequence[str], *, cwd: Path, index: Path | None, data: bytes | None
-    ) -> "subprocess.CompletedProcess[bytes]":
-        try:
-            return subprocess.run(
-                ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", *args],
-                cwd=cwd,
-                env=self._git_environment(index),
-                input=data if data is not None else b"",
-                capture_output=True,
-                timeout=GIT_LIMIT_S,
-                check=False,
-            )
-        except FileNotFoundError as problem:
-            raise SourceError("git is not on the PATH of this node; install git") from problem
-        except subprocess.TimeoutExpired as problem:
-            raise SourceError(f"git {args[0]} in {cwd} took over {GIT_LIMIT_S:.0f} s") from problem
-
-    def _base_git(self, *args: str, tree: Path, index: Path) -> bytes:
-        where = [f"--git-dir={self._base}", f"--work-tree={tree}"]
-        return self.git(*where, *args, cwd=tree, index=index)
+    def _run(
+        self,
+        what: str,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        index: Path | None = None,
+        data: bytes | None = None,
+    ) -> bytes:
+        with (
+            tempfile.TemporaryFile(dir=self.out) as printed,
+            tempfile.TemporaryFile(dir=self.out) as errors,
+        ):
+            try:
+                done = subprocess.run(
+                    self.sandbox.argv(
+                        command, cwd=cwd, writes=(cwd, self._base), seconds=GIT_LIMIT_S
+                    ),
+                    cwd=cwd,
+                    env=self._git_environment(index),
+                    input=data if data is not None else b"",
+                    stdout=printed,
+                    stderr=errors,
+                    timeout=GIT_LIMIT_S,
+                    check=False,
+                )
+            except FileNotFoundError as problem:
+                raise SourceError("git is not on the PATH of this node; install git") from problem
+            except subprocess.TimeoutExpired as problem:
+                raise SourceError(f"{what} in {cwd} took over {GIT_LIMIT_S:.0f} s") from problem
+            if done.returncode:
+                errors.seek(0)
+                said = errors.read(MAX_SAID_BYTES).decode(errors="replace").strip()
+                if said.startswith("bwrap: "):
+                    raise SandboxError(f"the sandbox could not be built: {said}")
+                raise SourceError(f"{what} failed in {cwd}: {'; '.join(said.splitlines())}")
+            if printed.tell() > MAX_PRINTED_BYTES:
+                raise PatchError(f"it changes more than {MAX_PRINTED_BYTES >> 20} MiB of text")
+            printed.seek(0)
+            return printed.read()
 
     def seal(self) -> None:
-        """Record the pristine source; every later diff is taken against this."""
-        self.git("init", "-q", "--bare", str(self._base), cwd=self.root)
+        """Record the pristine source; every later diff is taken against this.
+
+        Links that lead out of it are removed: nobody who reads it is to be led to files of the
+        node, whose text would come back as part of a patch.
+        """
+        remove_links_out(self.source)
+        self.sandbox.give(self.source)
+        self.git("init", "-q", "--bare", cwd=self._base)
         info = self._base / "info"
         info.mkdir(exist_ok=True)
         # Bytes are compared as they are: no line-ending, filter or encoding of the tree's own.
         (info / "attributes").write_text("* -text -filter -ident -working-tree-encoding\n")
         (info / "exclude").write_text("\n".join(TRACES) + "\n")
         index = self._base / "index.base"
-        self._base_git("add", "-A", "-f", ".", tree=self.source, index=index)
-        self._tree = self._base_git("write-tree", tree=self.source, index=index).decode().strip()
+        where = (f"--git-dir={self._base}", f"--work-tree={self.source}")
+        self.git(*where, "add", "-A", "-f", ".", cwd=self.source, index=index)
+        tree = self.git(*where, "write-tree", cwd=self.source, index=index)
+        self._tree = tree.decode().strip()
 
     # Copies and patches.
 
@@ -137,6 +167,7 @@ class Workspace:
         """Make a clean copy of the pristine source."""
         target = self.root / f"copy-{self.number()}"
         copy_tree(self.source, target)
+        self.sandbox.give(target)
         return target
 
     def discard(self, copy: Path) -> None:
@@ -181,22 +212,27 @@ class Workspace:
     def _compare(self, copy: Path, *options: str) -> bytes:
         index = self._base / f"index.{self.number()}"
         try:
-            self._base_git("read-tree", self._tree, tree=copy, index=index)
-            self._base_git("add", "-A", ".", tree=copy, index=index)
-            return self._base_git(
-                "diff", "--cached", "--no-ext-diff", "--no-renames", "--no-textconv",
-                self._tree, *options, tree=copy, index=index,
-            )  # fmt: skip
+            git = shlex.join([*GIT, f"--git-dir={self._base}", f"--work-tree={copy}"])
+            diff = "diff --cached --no-ext-diff --no-renames --no-textconv"
+            # In one sandbox, for that costs more than any of the three.
+            script = (
+                f"{git} read-tree {self._tree} && {git} add -A . && "
+                f'exec {git} {diff} {self._tree} "$@"'
+            )
+            return self._run(
+                "git diff", ["/bin/sh", "-c", script, "sh", *options], cwd=copy, index=index
+            )
         finally:
             index.unlink(missing_ok=True)
 
     def apply(self, diff: str, copy: Path) -> None:
         """Apply `diff` in `copy` with a plain `git apply`, or raise `PatchError`."""
-        args = ("apply", "--whitespace=nowarn", "-")
-        done = self._git(args, cwd=copy, index=None, data=diff.encode(errors="surrogateescape"))
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
-            raise PatchError(f"does not apply: {said}")
+        data = diff.encode(errors="surrogateescape")
+        try:
+            self.git("apply", "--whitespace=nowarn", "-", cwd=copy, data=data)
+        except SourceError as problem:
+            said = str(problem).removeprefix(f"git apply failed in {copy}: ")
+            raise PatchError(f"does not apply: {said}") from problem
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -218,54 +254,11 @@ def copy_tree(source: Path, target: Path) -> None:
         raise SourceError(f"cannot copy {name}: {why}; make the source readable") from problem
 
 
-def _members(root: Path) -> Iterator[Path]:
+def remove_links_out(root: Path) -> None:
+    """Removes symbolic links below `root` that lead anywhere else, be it by way of others."""
+    top = root.resolve()
     for folder, folders, names in os.walk(root):
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = sorted(set(folders) - LEFT_OUT - set(links))
-        for name in sorted({*names, *links, *folders} - LEFT_OUT):
-            yield Path(folder) / name
-
-
-def pack(root: Path) -> bytes:
-    """A tree as tar.gz bytes; equal trees give equal bytes, so they are stored once."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for path in _members(root):
-            archive.inodes = {}  # type: ignore[attr-defined]  # hard links go in as files
-            member = archive.gettarinfo(path, str(path.relative_to(root)))
-            if member is None or not (member.isreg() or member.isdir() or member.issym()):
-                continue
-            member.uid = member.gid = 0
-            member.uname = member.gname = ""
-            member.mtime = 0
-            if member.isreg():
-                with path.open("rb") as stream:
-                    archive.addfile(member, stream)
-            else:
-                archive.addfile(member)
-    return buffer.getvalue()
-
-
-def unpack(data: bytes, target: Path) -> None:
-    """Unpack tar.gz bytes below `target`; nothing can land outside of it."""
-    target.mkdir()
-    total = 0
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            for count, member in enumerate(archive):
-                total += member.size
-                if total > MAX_UNPACKED_BYTES or count >= MAX_MEMBERS:
-                    raise SourceError(
-                        f"packed source holds over {MAX_UNPACKED_BYTES >> 30} GiB or "
-                        f"{MAX_MEMBERS} files; leave out what the bug does not need"
-                    )
-                if set(Path(member.name).parts) & LEFT_OUT:
-                    continue
-                archive.extract(member, target, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as problem:
-        raise SourceError(
-            f"packed source cannot be unpacked: {problem}; pack it again"
-        ) from problem
+        for name in (*folders, *names):
+            path = Path(folder, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+                path.unlink()

@@ -9,12 +9,14 @@ node that drains, so nobody may send it twice.
 """
 
 import builtins
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import docker
@@ -46,6 +48,9 @@ Row = Mapping[str, Any]
 STOPPING: Final = ".stopping"
 AGAIN_AFTER_S: Final = 0.05
 OLDEST: Final = docker.constants.MINIMUM_DOCKER_API_VERSION
+
+OPEN_PATHS: Final = "systempaths=unconfined"
+"""Of the command line too: the daemon knows lists of paths that are closed in /proc and /sys."""
 
 STATES: Final = {
     "created": ProvidedState.STARTING,
@@ -315,12 +320,31 @@ def _harmless_if_over() -> Iterator[None]:
 def _host_config(given: Mapping[str, Any]) -> Any:
     """Raises ConfigurationError for values that the SDK does not take."""
     options = dict(given)
+    security = options.get("security_opt") or []
+    if security:
+        options["security_opt"] = [_for_daemon(one) for one in security if one != OPEN_PATHS]
     try:
         for name, build in BUILDERS.items():
             if name in options:
                 options[name] = [build(**one) for one in options[name]]
         if "log_config" in options:
             options["log_config"] = LogConfig(**options["log_config"])
-        return HostConfig(version=docker.constants.DEFAULT_DOCKER_API_VERSION, **options)
+        config = HostConfig(version=docker.constants.DEFAULT_DOCKER_API_VERSION, **options)
+        if OPEN_PATHS in security:
+            config |= {"MaskedPaths": [], "ReadonlyPaths": []}
+        return config
     except (TypeError, ValueError, AttributeError, DockerException) as error:
         raise ConfigurationError([f"the options of the provider: {error}"]) from error
+
+
+def _for_daemon(security: str) -> str:
+    """As Docker's own command line does it, the file of `seccomp=FILE` is read here."""
+    name, _, value = str(security).partition("=")
+    if name != "seccomp" or value in ("unconfined", "builtin") or value.startswith("{"):
+        return security
+    try:
+        return f"seccomp={json.dumps(json.loads(Path(value).read_text('utf-8')))}"
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            [f"the option security_opt names {security}, which cannot be read: {error}"]
+        ) from error

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -246,6 +245,5 @@ def _exists(folder: str) -> bool:
 
 def supervisor_folder(settings: Settings, cluster: str) -> Path:
     """Where the supervisor of this cluster's nodes is found on this host."""
-    base = settings.work_dir or Path(tempfile.gettempdir()) / f"fixwurx-{os.getuid()}"
     name = hashlib.sha256(cluster.encode()).hexdigest()[:12]
-    return Path(base).absolute() / f"local-{name}"
+    return settings.work_folder / f"local-{name}"

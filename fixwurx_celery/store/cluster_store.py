@@ -17,7 +17,14 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from fixwurx_celery.domain.bugs import TERMINAL, Assignment, Bug, BugState, verdict
+from fixwurx_celery.domain.bugs import (
+    MAX_PAYLOAD_BYTES,
+    TERMINAL,
+    Assignment,
+    Bug,
+    BugState,
+    verdict,
+)
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
 from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreRefuses, StoreUnavailable
@@ -201,7 +208,8 @@ class ClusterStore:
         traceparent of each that is traced, by its id.
 
         The second value is what must be rung. Many calls of one submission are ordered as a whole.
-        Raises TypeError or ValueError for a payload that is no JSON, before anything is sent.
+        Raises TypeError or ValueError for a payload that is no JSON, or too large, before anything
+        is sent.
         """
         results: list[Submission] = []
         to_ring: list[Assignment] = []
@@ -647,6 +655,11 @@ def _entry(bug: Bug, trace: str | None) -> str:
         written = json.dumps(spec, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise type(error)(f"the payload of bug {bug.id} is no JSON: {error}") from error
+    if len(written) > MAX_PAYLOAD_BYTES:
+        raise ValueError(
+            f"the payload of bug {bug.id} is {len(written) >> 10} KiB of JSON; at most "
+            f"{MAX_PAYLOAD_BYTES >> 10}: give what is large as a source, or as fewer patches"
+        )
     # The spec goes in as text, so that Lua never reads and rewrites what is in it.
     entry = [bug.id, bug.bug_class, bug.priority, expected_ms, written]
     if (wait_limit_s := bug.limits.get(BugClock.WAITING)) is not None:

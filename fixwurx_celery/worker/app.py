@@ -14,6 +14,8 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
 from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, node_queue
+from fixwurx_celery.domain.bugs import ID
+from fixwurx_celery.engine.sandbox import SandboxError
 from fixwurx_celery.logs import words
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -101,7 +103,7 @@ class NodeStep(bootsteps.StartStopStep):  # type: ignore[misc]
             try:
                 if not node.enter():
                     return
-            except DuplicateNode as error:
+            except (DuplicateNode, SandboxError) as error:
                 log.error(words(str(error), node=node.worker_id))
                 raise WorkerShutdown(1) from error
             self._entered = True
@@ -154,6 +156,9 @@ def node_app(settings: Settings) -> Celery:
         """Runs assignment `epoch` of the bug, if it is still this node's; how it ended, for the
         worker's log."""
         nonlocal runner
+        if not ID.fullmatch(str(bug_id)) or not str(epoch).isdecimal():
+            log.error("a doorbell for no bug that could be is thrown away: %.200r", (bug_id, epoch))
+            return "REFUSED"
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node
             tell_own_signals(node.stopping)

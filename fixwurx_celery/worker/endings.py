@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fixwurx_celery.artifacts import Artifacts
-from fixwurx_celery.domain.bugs import Assignment, BugState, verdict
+from fixwurx_celery.domain.bugs import ID, Assignment, BugState, verdict
 from fixwurx_celery.errors import FixwurxError, StoreUnavailable
 from fixwurx_celery.logs import event, words
 from fixwurx_celery.store import ClusterStore
@@ -112,8 +112,12 @@ class Spool:
         """Writes it down so that it outlives this process and a power cut.
 
         A run has one ending, the first. What is known of it only from its process's death is said
-        after that (`-` sorts before `.`), and is stale then.
+        after that (`-` sorts before `.`), and is stale then. The id, which came in a message, names
+        the file: what is none has no run.
         """
+        if not ID.fullmatch(ending.bug_id):
+            log.error("the ending of %.200r is not kept: that is no bug", ending.bug_id)
+            return
         run = f"{ending.bug_id}-{ending.epoch}" + (f"-{ending.runner}" if ending.runner else "")
         path = self._folder / f"{run}.json"
         if not path.exists():

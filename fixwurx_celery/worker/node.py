@@ -23,10 +23,12 @@ from typing import Any, Final
 from fixwurx_celery.artifacts import Artifacts, open_artifacts
 from fixwurx_celery.broker import Doorbells, doorbell
 from fixwurx_celery.domain.bugs import Assignment, class_name
+from fixwurx_celery.engine.sandbox import why_unconfined
 from fixwurx_celery.errors import FixwurxError, NodeUnknown, StoreUnavailable
 from fixwurx_celery.logs import Line, Outage, event, words
 from fixwurx_celery.processes import end_descendants, is_running
-from fixwurx_celery.settings import Settings
+from fixwurx_celery.pulse import Pulse, Role
+from fixwurx_celery.settings import SHIPPED_ENGINE, Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import health_check, log_sweep
 from fixwurx_celery.worker.endings import Ending, deliver
@@ -88,6 +90,8 @@ class Node:
         self._canary = Canary()
         self._recycle_by: float | None = None
         self._spool_outage = Outage(log)
+        self._pulse = Pulse(settings, Role.NODE)
+        self._unconfined = ""
 
     @property
     def premises(self) -> Premises:
@@ -120,13 +124,23 @@ class Node:
 
     def enter(self) -> bool:
         """Registers and starts beating; False when it was told to stop before it could. Raises
-        DuplicateNode when the name is taken.
+        DuplicateNode when the name is taken, SandboxError when it could not run bugs confined.
 
         A store that is away is waited for, as the broker is. A node of this name that froze may
         look alive until its heartbeats are overdue: so long is tried. What an earlier life left in
         the spool is delivered first, for once this life is registered, the store takes nothing
         from that one any more.
         """
+        if self._settings.engine == SHIPPED_ENGINE:  # one of the user's confines what it will
+            self._unconfined = why_unconfined(self._settings)
+        if self._unconfined and self._settings.sandbox != "off":
+            log.warning(
+                words(
+                    "commands of repositories run with all rights of this node's user",
+                    node=self.worker_id,
+                    reason=self._unconfined,
+                )
+            )
         store = self._store()
         if self._settings.broker == self._settings.redis_url:
             self.primary = lambda: store.primary
@@ -236,6 +250,7 @@ class Node:
                 beat_at = sweep_at = now + every_s
             self._wake.wait(max(0.0, min(beat_at, sweep_at) - time.monotonic()))
             self._wake.clear()
+        self._pulse.stop()
         self._retire(store, ringer)
         presence.close()
         ringer.close()
@@ -253,6 +268,7 @@ class Node:
         self._deliver_spool(store, ringer)
         told = store.heartbeat(self.worker_id, self.incarnation(), self._load())
         if told is not None:
+            self._pulse.beat()
             ringer.ring(told.assignments)
             if self.stopping.stage:
                 return
@@ -407,6 +423,7 @@ class Node:
             "spooled_endings": len(self.premises.spool),
             "clock_ms": round(time.time() * 1000),  # shown, never decided on
             "load_average": os.getloadavg()[0],
+            "unconfined": self._unconfined,
         }
 
 

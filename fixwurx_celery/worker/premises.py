@@ -27,7 +27,7 @@ class Premises:
     """Taken by the main process before its pool forks; cleared by the warden when it has died."""
 
     def __init__(self, settings: Settings) -> None:
-        base = Path(settings.work_dir or Path(tempfile.gettempdir()) / f"fixwurx-{os.getuid()}")
+        base = settings.work_folder
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
         _clear_after_the_dead(base)
         self.spool = Spool(base / f"spool-{settings.namespace}")

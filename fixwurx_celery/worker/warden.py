@@ -59,6 +59,15 @@ def clear(run_dir: str) -> None:
     shutil.rmtree(run_dir, ignore_errors=True)
 
 
+def remove_groups() -> None:
+    """Removes groups of control whose supervisors were killed before they could."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    sys.path.append(os.path.join(package, "engine"))  # noqa: PTH118
+    import cgroup  # type: ignore[import-not-found]
+
+    cgroup.sweep_all()
+
+
 def main() -> None:
     """Waits for the node to end, however it ends, and clears up after it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -68,6 +77,7 @@ def main() -> None:
         if os.getppid() == node:  # else it has ended already
             select.select([os.pidfd_open(node)], [], [])
     clear(run_dir)
+    remove_groups()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """The beds: a provider that has one here passes the suite of `test_every_provider.py`."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.docker_daemon import DockerDaemon, NoDocker, start_docker
-from tests.support.kube import Kube, NoKube, start_kube
+from tests.support.docker_daemon import DockerDaemon
+from tests.support.kube import Kube
 from tests.support.provided_cluster import ProvidedCluster
 from tests.support.provider_beds import Bed, DockerBed, KubernetesBed, LocalBed
 
@@ -37,34 +36,9 @@ def local_bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBed]:
 
 
 @pytest.fixture(scope="session")
-def docker_daemon() -> Iterator[DockerDaemon]:
-    """One for all tests. They leave it running."""
-    pytest.importorskip("docker", reason="needs pip install 'fixwurx-celery[docker]'")
-    try:
-        daemon = start_docker()
-    except NoDocker as error:
-        _absent(error)
-    with daemon, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCKER_HOST", daemon.url)
-        yield daemon
-
-
-@pytest.fixture(scope="session")
 def docker_bed(docker_daemon: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) -> DockerBed:
     """Containers."""
     return DockerBed(docker_daemon, tmp_path_factory.mktemp("docker"))
-
-
-@pytest.fixture(scope="session")
-def kube(docker_daemon: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
-    """One for all tests. They leave it running."""
-    pytest.importorskip("kubernetes", reason="needs pip install 'fixwurx-celery[kubernetes]'")
-    try:
-        cluster = start_kube(tmp_path_factory.mktemp("kube"), docker_daemon)
-    except NoKube as error:
-        _absent(error)
-    with cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +61,3 @@ def make_cluster(redis_url: str, tmp_path: Path) -> Iterator[MakeCluster]:
     yield make
     for one in made:
         one.close()
-
-
-def _absent(error: Exception) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(str(error))
-    pytest.skip(str(error))

@@ -1,7 +1,9 @@
 """A private Docker daemon for tests: own socket, folders and containers, gone with who started it.
 
-Containers share the host's network. There is no registry: an image of the tests is nearly empty,
-and its containers see the host's programs and this checkout, read-only.
+Containers share the host's network, or have networks of their own in a network namespace of the
+tests, so that the host's stays as it is. There is no registry: an image of the tests is nearly
+empty, and its containers see the host's programs and this checkout, read-only; our own image is
+built in `images.py`.
 """
 
 import contextlib
@@ -26,6 +28,7 @@ from tests.support.waiting import wait_until
 __all__ = ["SHOWN", "DockerDaemon", "NoDocker", "start_docker", "unmount_below"]
 
 IMAGE = "fixwurx-test-node"
+NO_NETWORKS = ("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false")
 
 
 class NoDocker(Exception):
@@ -49,9 +52,14 @@ SHOWN = _shown()
 
 @dataclass(slots=True)
 class DockerDaemon:
-    """One daemon. `kill` leaves its containers alive, as a crash does; `start` finds them again."""
+    """One daemon. `kill` leaves its containers alive, as a crash does; `start` finds them again.
+
+    With `has_networks` containers are found by name, and published ports are reached by what
+    `inside` begins.
+    """
 
     folder: Path
+    has_networks: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     images: list[str] = field(default_factory=list)
 
@@ -60,16 +68,25 @@ class DockerDaemon:
         """As DOCKER_HOST."""
         return f"unix://{self.folder}/s.sock"
 
+    @property
+    def inside(self) -> list[str]:
+        """What a command begins with that is to be in the network of the containers' host."""
+        # Not `ip netns exec`, which hides the control groups.
+        return ["nsenter", f"--net=/run/netns/{self.folder.name}"] if self.has_networks else []
+
     def start(self) -> None:
         """Starts it, and returns when it answers. Fails after 30 s."""
+        if self.has_networks and not Path("/run/netns", self.folder.name).exists():
+            ip("netns", "add", self.folder.name)
+            ip("-n", self.folder.name, "link", "set", "lo", "up")
         config = self.folder / "daemon.json"
         config.write_text("{}")  # else the host's own is read
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", "--config-file", str(config), "--data-root", str(self.folder / "data"),
-                 "--exec-root", str(self.folder / "exec"), "-p", str(self.folder / "pid"),
-                 "-H", self.url, "--iptables=false", "--ip6tables=false", "--bridge=none",
-                 "--ip-forward=false"],
+                [*self.inside, "dockerd", "--config-file", str(config),
+                 "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
+                 "-p", str(self.folder / "pid"), "-H", self.url,
+                 *(() if self.has_networks else NO_NETWORKS)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -167,7 +184,14 @@ class DockerDaemon:
                         child.kill()
                     process.kill()
         unmount_below(self.folder)
+        if self.has_networks:
+            ip("netns", "del", self.folder.name)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def ip(*arguments: str) -> None:
+    """Of iproute2."""
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 def unmount_below(folder: Path) -> None:
@@ -178,13 +202,13 @@ def unmount_below(folder: Path) -> None:
             subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
-def start_docker() -> DockerDaemon:
+def start_docker(*, has_networks: bool = False) -> DockerDaemon:
     """A daemon that answers. Raises NoDocker."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     if os.geteuid() != 0 or shutil.which("dockerd", path=path) is None:
         raise NoDocker("a Docker daemon for the tests needs root and dockerd (apt docker.io)")
     # Not in pytest's folder: the path of a socket has 108 characters.
-    daemon = DockerDaemon(Path(tempfile.mkdtemp(prefix="fxd", dir="/tmp")))
+    daemon = DockerDaemon(Path(tempfile.mkdtemp(prefix="fxd", dir="/tmp")), has_networks)
     try:
         daemon.start()
     except BaseException:

@@ -13,7 +13,9 @@ import psutil
 
 from fixwurx_celery.engine import EngineBug
 from fixwurx_celery.engine.base import JSON
+from fixwurx_celery.engine.sandbox import Sandbox, open_sandbox
 from fixwurx_celery.engine.triangulation import Triangulation
+from fixwurx_celery.settings import Settings
 
 GCD = """\
 def gcd(a, b):
@@ -77,6 +79,11 @@ def git_repo(root: Path) -> str:
     return done.stdout.strip()
 
 
+def confined(*sources: Path) -> Sandbox:
+    """What commands run in on this host when nothing is set."""
+    return open_sandbox(Settings(), *sources)
+
+
 def engine(
     payload: Mapping[str, JSON],
     workspace: Path,
@@ -84,10 +91,12 @@ def engine(
     agents: int = 1,
     checkpoint: JSON = None,
     artifacts: "MemoryArtifacts | None" = None,
+    sandbox: Sandbox | None = None,
 ) -> Triangulation:
     workspace.mkdir(exist_ok=True)
     bug = EngineBug(id="BUG-1", agents=agents, payload=payload, artifacts=artifacts)
-    return Triangulation(bug, workspace, checkpoint)
+    around = confined(workspace.parents[1]) if sandbox is None else sandbox
+    return Triangulation(bug, workspace, checkpoint, around)
 
 
 def run(triangulation: Triangulation, *, limit_s: float = 100.0) -> dict[str, JSON]:
@@ -132,6 +141,14 @@ def processes_naming(text: str) -> list[str]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def is_asleep(seconds: str) -> bool:
+    """Whether some `sleep SECONDS` runs on this host, in whatever sandbox."""
+    return any(
+        process.info["cmdline"] == ["sleep", seconds]
+        for process in psutil.process_iter(["cmdline"])
+    )
 
 
 @contextmanager

@@ -37,6 +37,11 @@ PROGRAMS: Final = (
     "kubelet",
     "pause",
 )
+CONTROLLERS: Final = (
+    "deployment", "garbagecollector", "namespace", "nodelifecycle", "persistentvolume-binder",
+    "pv-protection", "pvc-protection", "replicaset", "serviceaccount", "serviceaccount-token",
+    "statefulset",
+)  # fmt: skip
 NODE: Final = "n1"
 PAUSE: Final = "fixwurx-test-pause:1"
 KERNEL: Final = (
@@ -156,7 +161,6 @@ class Kube:
                     "--service-account-signing-key-file", str(key),
                     "--service-account-issuer", "https://kubernetes.default.svc",
                     "--service-cluster-ip-range", "10.0.0.0/24",
-                    "--disable-admission-plugins", "ServiceAccount",
                     "--endpoint-reconciler-type", "none")  # fmt: skip
         wait_until("the API server is ready", self._is_ready, within_s=60)
         self.kubeconfig(self.token, "admin.kubeconfig")
@@ -164,8 +168,9 @@ class Kube:
     def _start_controllers(self) -> None:
         own = ("--kubeconfig", str(self.folder / "admin.kubeconfig"), "--leader-elect=false",
                "--port", "0", "--secure-port", "0")  # fmt: skip
-        self._spawn("kube-controller-manager", *own, "--controllers",
-                    "deployment,replicaset,garbagecollector,namespace,nodelifecycle")  # fmt: skip
+        self._spawn("kube-controller-manager", *own, "--controllers", ",".join(CONTROLLERS),
+                    "--service-account-private-key-file", str(self.folder / "sa.key"),
+                    "--root-ca-file", str(self.certificate))  # fmt: skip
         self._spawn("kube-scheduler", *own)
 
     def _start_kubelet(self) -> None:
@@ -292,6 +297,8 @@ class Kube:
         name = f"t-{secrets.token_hex(4)}"
         meta = {"name": name}
         self.ask("POST", "/api/v1/namespaces", {"kind": "Namespace", "metadata": meta})
+        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+        wait_until(f"{name} takes pods", lambda: self.has(account), within_s=20)
         try:
             yield name
         finally:

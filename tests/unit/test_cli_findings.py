@@ -92,6 +92,8 @@ def test_a_controller_is_missed_after_three_of_its_periods(
         ({"metrics": {"pool_processes": 8}}, [("WARN", "node node1@host")]),
         ({"metrics": {"pool_processes": 9, "spooled_endings": 0}}, []),
         ({"metrics": {"spooled_endings": 1}}, [("WARN", "node node1@host")]),
+        ({"metrics": {"unconfined": "bwrap not found"}}, [("WARN", "node node1@host")]),
+        ({"metrics": {"unconfined": ""}}, []),
     ],
 )
 def test_nodes_in_trouble_are_named(

@@ -11,13 +11,20 @@ from fixwurx_celery.engine.spectrum import Spectrum
 from fixwurx_celery.engine.steps import Steps
 from fixwurx_celery.engine.tracebacks import traceback_lines
 from fixwurx_celery.engine.workspace import Workspace
-from tests.support.engine_repos import BARE, PYTEST, gcd_repo, nothing_left_behind, write_tree
+from tests.support.engine_repos import (
+    BARE,
+    PYTEST,
+    confined,
+    gcd_repo,
+    nothing_left_behind,
+    write_tree,
+)
 
 
 def observe(tmp_path: Path, reproduce: str, **payload: object) -> Observation:
     """What the observer finds in the tree that lies in the workspace's source folder."""
     work = parse({"source": {"path": "x"}, "reproduce": reproduce, **payload})  # type: ignore[dict-item]
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(tmp_path, confined())
     workspace.seal()
 
     def script(processes: Processes) -> Steps[Observation]:
@@ -25,7 +32,7 @@ def observe(tmp_path: Path, reproduce: str, **payload: object) -> Observation:
         assert not failure.passed
         return (yield from localise(work, workspace, processes, failure, lambda _: None))
 
-    with nothing_left_behind(tmp_path), Processes() as processes:
+    with nothing_left_behind(tmp_path), Processes(workspace.sandbox) as processes:
         steps = script(processes)
         while True:
             try:

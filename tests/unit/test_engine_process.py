@@ -7,12 +7,30 @@ from pathlib import Path
 import pytest
 
 from fixwurx_celery.engine.process import Finished, Processes, ProcessLostError, environment
-from tests.support.engine_repos import PYTHON, nothing_left_behind, processes_naming, wait_until
+from fixwurx_celery.engine.sandbox import UNCONFINED, Sandbox, why_none
+from tests.support.engine_repos import (
+    PYTHON,
+    confined,
+    nothing_left_behind,
+    processes_naming,
+    wait_until,
+)
+
+
+@pytest.fixture(params=["confined", "unconfined"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    if request.param == "unconfined":
+        return UNCONFINED
+    if why := why_none():
+        pytest.skip(why)
+    made = confined().furnished(tmp_path / "etc")
+    made.give(tmp_path)
+    return made
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    with nothing_left_behind(tmp_path), Processes() as started:
+def processes(sandbox: Sandbox, tmp_path: Path) -> Iterator[Processes]:
+    with nothing_left_behind(tmp_path), Processes(sandbox) as started:
         yield started
 
 
@@ -22,7 +40,7 @@ def finish(
     running = processes.start(
         command,
         cwd=folder,
-        env=environment(os.environ, scratch=folder),
+        env=environment(os.environ, scratch=folder, sandbox=processes.sandbox),
         output=folder / "output",
         timeout_s=timeout_s,
         **options,
@@ -72,7 +90,7 @@ def test_children_do_not_outlive_a_command_that_ends(processes: Processes, tmp_p
     finished = finish(processes, tmp_path, "(setsid sleep 1000 &) ; echo started")
 
     assert finished.passed
-    assert finished.left == 1
+    assert finished.left == (0 if processes.sandbox else 1)  # a sandbox takes all with it
     assert finished.text() == "started\n"
 
 
@@ -98,10 +116,12 @@ def test_commands_die_with_a_killed_host(tmp_path: Path) -> None:
     host = (
         "import os, pathlib, time\n"
         "from fixwurx_celery.engine.process import Processes, environment\n"
+        "from fixwurx_celery.engine.sandbox import UNCONFINED\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        "started = Processes()\n"
+        "started = Processes(UNCONFINED)\n"
         "started.start('(setsid sleep 1000 &); sleep 1000', cwd=folder,\n"
-        "    env=environment(os.environ, scratch=folder), output=folder / 'o', timeout_s=None)\n"
+        "    env=environment(os.environ, scratch=folder, sandbox=UNCONFINED),\n"
+        "    output=folder / 'o', timeout_s=None)\n"
         "print('started', flush=True)\n"
         "time.sleep(1000)\n"
     )
@@ -118,8 +138,13 @@ def test_commands_die_with_a_killed_host(tmp_path: Path) -> None:
 
 def test_an_ended_command_has_no_result(processes: Processes, tmp_path: Path) -> None:
     running = processes.start(
-        "sleep 1000", cwd=tmp_path, env=dict(os.environ), output=tmp_path / "o", timeout_s=None
+        "touch begun; exec sleep 1000",
+        cwd=tmp_path,
+        env=dict(os.environ),
+        output=tmp_path / "o",
+        timeout_s=None,
     )
+    wait_until((tmp_path / "begun").exists, "command started")
 
     running.end()
     running.end()
@@ -132,28 +157,27 @@ def test_an_ended_command_has_no_result(processes: Processes, tmp_path: Path) ->
 
 def test_a_killed_supervisor_is_no_answer(processes: Processes, tmp_path: Path) -> None:
     running = processes.start(
-        f"echo $PPID > {tmp_path}/pid; exec sleep 1000",
+        f"echo started > {tmp_path}/begun; exec sleep 1000",
         cwd=tmp_path,
         env=dict(os.environ),
         output=tmp_path / "o",
         timeout_s=None,
     )
-    pid = tmp_path / "pid"
-    wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"), "command started")
+    wait_until((tmp_path / "begun").exists, "command started")
 
-    os.kill(int(pid.read_text()), signal.SIGKILL)
+    os.kill(running.supervisor_pid, signal.SIGKILL)
 
     with pytest.raises(ProcessLostError, match="supervisor of o ended with -9"):
         running.wait(10)
     wait_until(lambda: not processes_naming(str(tmp_path)), "command gone")
 
 
-def test_commands_see_no_passwords_of_the_cluster(tmp_path: Path) -> None:
+def test_commands_see_no_passwords_of_the_cluster(sandbox: Sandbox, tmp_path: Path) -> None:
     host = {"FIXWURX_REDIS_URL": "redis://:x@h", "GIT_DIR": "/x", "PATH": "/bin", "HOME": "/h"}
 
-    env = environment(host, scratch=tmp_path)
+    env = environment(host, scratch=tmp_path, sandbox=sandbox)
 
     assert "FIXWURX_REDIS_URL" not in env
     assert "GIT_DIR" not in env
-    assert env["HOME"] == "/h"
+    assert env["HOME"] == ("/tmp" if sandbox else "/h")
     assert env["PATH"].split(os.pathsep)[0] == str(Path(PYTHON).parent)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fixwurx_celery.cli.sources import pack
 from fixwurx_celery.engine.base import JSON
+from fixwurx_celery.engine.sandbox import UNCONFINED
 from fixwurx_celery.engine.triangulation import CHECKPOINT_BYTES, Triangulation
-from fixwurx_celery.engine.workspace import pack
 from tests.support.engine_repos import (
     BARE,
     CHECK,
@@ -19,6 +20,7 @@ from tests.support.engine_repos import (
     engine,
     gcd_repo,
     git_repo,
+    is_asleep,
     nothing_left_behind,
     processes_naming,
     run,
@@ -139,10 +141,10 @@ def test_verify_has_the_last_word(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_a_fix_that_passes_by_luck_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    once = tmp_path / "once"
-    flaky = f"{CHECK} && mkdir {once}"
+    # Without a sandbox, for in one a command leaves nothing that the next could find.
+    flaky = payload(tmp_path, reproduce=f"{CHECK} && mkdir {tmp_path / 'once'}")
 
-    found = outcome(tmp_path, reproduce=flaky)
+    found = run(engine(flaky, tmp_path / "w", sandbox=UNCONFINED))
 
     assert found["outcome"] == "NOT_FIXED"
     assert "passed once and failed the second time" in capfd.readouterr().out
@@ -323,7 +325,7 @@ def test_another_node_goes_on_where_the_checkpoint_was_taken(
         reproduce=f"echo >> {counter}; {CHECK}",
         analyst={"patches": [WRONG, GCD_FIX]},
     )
-    first = engine(fields, tmp_path / "w1")
+    first = engine(fields, tmp_path / "w1", sandbox=UNCONFINED)  # so that it can count
     tick_until(first, "VERIFY")
     tick_until(first, "ANALYZE")
     saved = json.loads(json.dumps(first.checkpoint()))
@@ -331,7 +333,7 @@ def test_another_node_goes_on_where_the_checkpoint_was_taken(
     runs_before = len(counter.read_text())
     capfd.readouterr()
 
-    second = engine(fields, tmp_path / "w2", checkpoint=saved)
+    second = engine(fields, tmp_path / "w2", checkpoint=saved, sandbox=UNCONFINED)
     found = run(second)
 
     assert found["outcome"] == "FIXED"
@@ -347,12 +349,12 @@ def test_another_node_goes_on_where_the_checkpoint_was_taken(
 def test_what_a_command_cost_is_not_spent_again(tmp_path: Path) -> None:
     counter = tmp_path / "runs"
     fields = payload(tmp_path, analyst={"command": f"echo >> {counter}; {SED['command']}"})
-    first = engine(fields, tmp_path / "w1")
+    first = engine(fields, tmp_path / "w1", sandbox=UNCONFINED)  # so that it can count
     tick_until(first, "PATCH")
     saved = json.loads(json.dumps(first.checkpoint()))
     first.cancel()
 
-    found = run(engine(fields, tmp_path / "w2", checkpoint=saved))
+    found = run(engine(fields, tmp_path / "w2", checkpoint=saved, sandbox=UNCONFINED))
 
     assert found["outcome"] == "FIXED"
     assert counter.read_text() == "\n"
@@ -426,11 +428,11 @@ def test_bringing_the_source_is_triage_however_long_it_takes(
 
 
 def test_cancel_ends_everything_between_ticks(tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    command = f"touch {started}; (setsid sleep 1000 &) ; sleep 1000"
+    seconds = f"1000.{os.getpid()}"
+    command = f"(setsid sleep 999 &) ; sleep {seconds}"
     bug = engine(payload(tmp_path, analyst={"command": command}), tmp_path / "w", agents=2)
     tick_until(bug, "ANALYZE")
-    while not started.exists():
+    while not is_asleep(seconds):
         bug.execute_tick()
     assert processes_naming(str(tmp_path))
 
@@ -471,19 +473,21 @@ def test_the_engine_runs_by_hand(tmp_path: Path) -> None:
     assert list(tmp_path.glob("fixwurx-*")) == []
 
 
-def test_nothing_survives_a_killed_engine(tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    command = f"(setsid sleep 1000 &) ; touch {started}; sleep 1000"
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+def test_nothing_survives_a_killed_engine(tmp_path: Path, sandbox: str) -> None:
+    seconds = f"1001.{os.getpid()}"
+    command = f"(setsid sleep 999 &) ; sleep {seconds}"
     file = tmp_path / "bug.json"
     file.write_text(json.dumps(payload(tmp_path, analyst={"command": command})))
     with subprocess.Popen(
         [sys.executable, "-m", "fixwurx_celery.engine", str(file)],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "FIXWURX_SANDBOX": sandbox},
         stderr=subprocess.DEVNULL,
     ) as host:
         try:
-            wait_until(started.exists, "the command started", limit_s=20)
+            wait_until(lambda: is_asleep(seconds), "the command started", limit_s=20)
         finally:
             host.kill()
 
     wait_until(lambda: not processes_naming(str(tmp_path)), "everything gone", limit_s=5)
+    assert not is_asleep(seconds)

@@ -1,18 +1,18 @@
-import io
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from fixwurx_celery.engine.workspace import PatchError, SourceError, Workspace, pack, unpack
-from tests.support.engine_repos import GCD_FIX, gcd_repo, git_repo, write_tree
+from fixwurx_celery.cli.sources import pack
+from fixwurx_celery.engine.unpacking import BadArchive, unpack
+from fixwurx_celery.engine.workspace import PatchError, Workspace
+from tests.support.engine_repos import GCD_FIX, confined, gcd_repo, git_repo, write_tree
 
 
 def sealed(root: Path, source: Path | None = None) -> Workspace:
     root.mkdir(exist_ok=True)
-    workspace = Workspace(root)
+    workspace = Workspace(root, confined())
     if source is None:
         gcd_repo(workspace.source)
     else:
@@ -87,11 +87,10 @@ def test_a_workspace_inside_another_repository_is_a_world_of_its_own(tmp_path: P
     "path", ["../escaped.py", "/tmp/escaped.py", "link/escaped.py", ".git/hooks/pre-commit"]
 )
 def test_a_patch_cannot_write_outside_of_its_copy(tmp_path: Path, path: str) -> None:
-    source = gcd_repo(tmp_path / "s")
     (tmp_path / "elsewhere").mkdir()
-    (source / "link").symlink_to(tmp_path / "elsewhere")
-    workspace = sealed(tmp_path / "w", source)
+    workspace = sealed(tmp_path / "w")
     copy = workspace.copy()
+    (copy / "link").symlink_to(tmp_path / "elsewhere")
     diff = f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x = 1\n"
 
     with pytest.raises(PatchError):
@@ -113,7 +112,7 @@ def test_a_copy_leaves_out_caches_and_pipes_and_keeps_links(tmp_path: Path) -> N
     write_tree(source, {"__pycache__/gcd.cpython-311.pyc": "stale"})
     os.mkfifo(source / "pipe")
     (source / "alias.py").symlink_to("gcd.py")
-    workspace = Workspace(tmp_path / "w")
+    workspace = Workspace(tmp_path / "w", confined())
     unpack(pack(source), workspace.source)
 
     copy = workspace.copy()
@@ -141,20 +140,11 @@ def test_equal_trees_are_packed_into_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "same.sh").read_text() == "x"
 
 
-def test_a_packed_source_cannot_land_outside(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("../escaped.py"))
-
-    with pytest.raises(SourceError, match="packed source cannot be unpacked"):
-        unpack(buffer.getvalue(), tmp_path / "out")
-
-
 @pytest.mark.parametrize("cut", [0, 10, 200])
 def test_a_damaged_packed_source_is_refused(tmp_path: Path, cut: int) -> None:
     data = pack(gcd_repo(tmp_path / "s"))
 
-    with pytest.raises(SourceError, match="pack it again"):
+    with pytest.raises(BadArchive):
         unpack(data[:cut], tmp_path / "out")
 
 

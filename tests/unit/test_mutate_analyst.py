@@ -1,5 +1,4 @@
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,9 @@ from fixwurx_celery.engine.analyst.mutate.command_line import parse
 from fixwurx_celery.engine.analyst.mutate.runs import Ran, Run
 from fixwurx_celery.engine.analyst.mutate.warm import Pool
 from fixwurx_celery.engine.base import JSON
-from tests.support.engine_repos import wait_until, write_tree
+from fixwurx_celery.engine.process import Processes
+from fixwurx_celery.engine.sandbox import why_none
+from tests.support.engine_repos import confined, processes_naming, wait_until, write_tree
 
 COMMAND = "python -m pytest -q -x"
 ENVIRONMENT = {
@@ -74,6 +75,7 @@ def case(
         agents=2,
         observation=Observation(failing_output="", exit_status=1, seconds=1.0, timed_out=True),
         environment=ENVIRONMENT,
+        sandbox=confined().furnished(tmp_path / "etc"),
         log=lambda text: None,
         resume=resume,
     )
@@ -225,6 +227,7 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
         environment=ENVIRONMENT,
         count=1,
         log=lambda text: None,
+        processes=Processes(confined().furnished(tmp_path / "etc")),
     )
     until = monotonic() + 30
     while not pool.ready:
@@ -293,27 +296,25 @@ def test_endless_memory_ends_the_run_only(pool: Pool) -> None:
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_processes_that_a_run_leaves_are_killed(pool: Pool, tmp_path: Path, apart: bool) -> None:
-    marker = tmp_path / "pid"
+    mark = f"left-by-{tmp_path.name}"
     start = (
         "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
-        f" start_new_session={apart})\n"
-        f"open({str(marker)!r}, 'w').write(str(child.pid))\nVALUE = 1\n"
+        "said = 'import sys, time; print(flush=True); time.sleep(600)'\n"
+        f"child = subprocess.Popen([sys.executable, '-c', said, {mark!r}],"
+        f" start_new_session={apart}, stdout=subprocess.PIPE)\n"
+        "VALUE = len(child.stdout.read(1))\n"
     )
 
     assert ran(pool, start).passed
 
-    pid = int(marker.read_text())
-    wait_until(
-        lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie",
-        "end of a process left by a run",
-    )
+    wait_until(lambda: not processes_naming(mark), "end of a process left by a run")
 
 
 def test_a_host_that_dies_is_started_again(pool: Pool) -> None:
-    process = pool.hosts[0].process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
+    running = pool.hosts[0].running
+    assert running is not None
+    below = psutil.Process(running.supervisor_pid).children(recursive=True)
+    below[-1].kill()  # the innermost: the host itself, whatever stands around it
     until = monotonic() + 30
 
     pool.poll(5.0)
@@ -330,30 +331,37 @@ from pathlib import Path
 from fixwurx_celery.engine.analyst.mutate.command_line import PytestCommand
 from fixwurx_celery.engine.analyst.mutate.runs import Run
 from fixwurx_celery.engine.analyst.mutate.warm import Pool
+from fixwurx_celery.engine.process import Processes
+from fixwurx_celery.engine.sandbox import open_sandbox
+from fixwurx_celery.settings import Settings
 root = Path(sys.argv[1])
 pool = Pool(source=root / "source", scratch=root / "warm",
             command=PytestCommand(python=(sys.executable,), args=(), environment={}),
-            edited=("m.py",), environment={}, count=1, log=print)
+            edited=("m.py",), environment={}, count=1, log=print,
+            processes=Processes(open_sandbox(Settings(sandbox=sys.argv[2]))))
 while not pool.ready:
     pool.poll(0.2)
 forks = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork()"
 pool.submit(Run(sources={"m.py": forks + "; time.sleep(500)"}, cpu=500.0, wall=500.0), 1)
-print("running", pool.hosts[0].process.pid, flush=True)
+print("running", pool.hosts[0].running.supervisor_pid, flush=True)
 time.sleep(500)
 """
 
 
-def test_hosts_and_runs_die_with_their_owner(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sandbox", "below"), [("off", 3), ("auto", 5)])
+def test_hosts_and_runs_die_with_their_owner(tmp_path: Path, sandbox: str, below: int) -> None:
+    if sandbox == "auto" and (why := why_none()):
+        pytest.skip(why)
     write_tree(tmp_path / "source", {"m.py": "", "test_m.py": "import m\n"})
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path)],
+        [sys.executable, "-c", OWNER, str(tmp_path), sandbox],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
     )
     assert owner.stdout is not None
     host = psutil.Process(int(owner.stdout.readline().split()[1]))
-    wait_until(lambda: len(host.children(recursive=True)) == 2, "a run that has forked")
+    wait_until(lambda: len(host.children(recursive=True)) == below, "a run that has forked")
     runs = host.children(recursive=True)
 
     owner.kill()

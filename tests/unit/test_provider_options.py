@@ -163,6 +163,43 @@ def test_fields_of_pods_are_known_by_the_names_that_yaml_has() -> None:
 # -- kinds of nodes ----------------------------------------------------------------------------
 
 
+def docker_host(**options: Any) -> dict[str, Any]:
+    provider = pytest.importorskip("fixwurx_celery.providers.docker", reason="needs the extra")
+    host: dict[str, Any] = provider._host_config(options)
+    return host
+
+
+def test_security_options_of_docker_are_those_of_its_command_line(tmp_path: Path) -> None:
+    profile = tmp_path / "seccomp.json"
+    profile.write_text('{\n  "defaultAction": "SCMP_ACT_ALLOW"\n}\n')
+
+    host = docker_host(
+        security_opt=["no-new-privileges", f"seccomp={profile}", "systempaths=unconfined"]
+    )
+
+    assert host["SecurityOpt"] == [
+        "no-new-privileges",
+        'seccomp={"defaultAction": "SCMP_ACT_ALLOW"}',
+    ]
+    assert (host["MaskedPaths"], host["ReadonlyPaths"]) == ([], [])
+
+
+@pytest.mark.parametrize("given", ["seccomp=unconfined", "seccomp=builtin", 'seccomp={"a": 1}'])
+def test_a_profile_of_docker_that_is_no_file_stays_as_it_is(given: str) -> None:
+    host = docker_host(security_opt=[given])
+
+    assert host["SecurityOpt"] == [given]
+    assert "MaskedPaths" not in host
+
+
+def test_a_profile_of_docker_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        docker_host(security_opt=["seccomp=/nowhere.json"])
+
+    [problem] = refused.value.problems
+    assert problem.startswith("the option security_opt names seccomp=/nowhere.json, which cannot")
+
+
 def test_a_kind_of_node_has_options_of_its_own() -> None:
     given = {"mem_limit": "1g", "kinds": {"4:gpu,python": {"mem_limit": "8g"}}}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fixwurx_celery.engine.base import JSON
+from fixwurx_celery.engine.sandbox import Sandbox
 
 Log = Callable[[str], None]
 
@@ -42,7 +43,8 @@ class Case:
 
     `source` is the pristine copy: analysts read it and never write to it. `scratch` is theirs for
     as long as the attempt lives. `environment` is the one that every command of the attempt runs
-    in. `resume` is what the analyst's own `checkpoint()` gave on an earlier node, or None.
+    in, `sandbox` what confines it. `resume` is what the analyst's own `checkpoint()` gave on an
+    earlier node, or None.
     """
 
     bug_id: str
@@ -54,6 +56,7 @@ class Case:
     agents: int
     observation: Observation | None
     environment: Mapping[str, str]
+    sandbox: Sandbox
     log: Log
     resume: JSON = None
 

@@ -31,7 +31,7 @@ class Command:
         self._command = command
         self._workspace = workspace
         self._rules = EditRules(files=case.files, commands=(case.reproduce, case.verify))
-        self._processes = Processes()
+        self._processes = Processes(workspace.sandbox)
         self._running: dict[int, tuple[Running, Path]] = {}
         self._done: list[int] = []
         match case.resume:
@@ -92,6 +92,7 @@ class Command:
             cwd=copy,
             env=env,
             output=case.scratch / f"agent-{agent}.log",
+            reads=(failure,),
             timeout_s=None,
             stop_signal=signal.SIGTERM,
             grace_s=GRACE_S,

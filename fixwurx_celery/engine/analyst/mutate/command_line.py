@@ -91,7 +91,7 @@ def parse(command: str, source: Path, environment: Mapping[str, str]) -> PytestC
             break
     if not words or any(re.fullmatch(r"[;&|<>()]+", word) for word in words):
         return None
-    if not (source / folder).is_dir():
+    if folder.is_absolute() or ".." in folder.parts or not (source / folder).is_dir():
         return None
     merged = {**environment, **extra}
     name = PurePosixPath(words[0]).name

@@ -26,6 +26,7 @@ from fixwurx_celery.engine.analyst.mutate.source import Source
 from fixwurx_celery.engine.analyst.mutate.suspects import editable, spread
 from fixwurx_celery.engine.analyst.mutate.warm import Pool
 from fixwurx_celery.engine.base import JSON
+from fixwurx_celery.engine.process import Processes
 
 STEP_S = 1.0
 EDITS_MAX = 60_000
@@ -185,6 +186,7 @@ class Mutate:
             environment=case.environment,
             count=case.agents,
             log=case.log,
+            processes=Processes(case.sandbox),
         )
         while not warm.ready and not warm.refused:
             warm.poll(0.2)

@@ -1,14 +1,15 @@
 """Warm hosts: processes that run a mutated tree's tests for the price of a fork.
 
-A host never outlives its owner (the kernel kills it with its parent), and everything it writes
-lies under the folder it was given. A host that dies takes at most the runs it had with it.
+A host runs as any command of the repository does: in the sandbox, under a supervisor that ends it
+with all that it started. What it says is not believed to be more than it is: one that breaks the
+protocol is taken for dead. A host that dies takes at most the runs it had with it.
 """
 
 import json
 import os
 import select
 import shutil
-import subprocess
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,14 +18,17 @@ from typing import Any
 
 from fixwurx_celery.engine.analyst.mutate.command_line import PytestCommand
 from fixwurx_celery.engine.analyst.mutate.runs import NOT_COPIED, Ran, Run
+from fixwurx_celery.engine.process import Processes, Running
 
 HOST_SCRIPT = Path(__file__).with_name("warm_host.py")
 LEVELS = ("late", "early", "bare")
 START_DEADLINE_S = 30.0  # importing pytest and a large conftest on a loaded machine
 END_DEADLINE_S = 3.0  # a host kills what its run started; then it is killed itself
+KEPT_BYTES = 1 << 16  # of what it says besides
 QUEUED_PER_HOST = 2  # one running and one waiting, so that a host is not idle between steps
 LONGEST_TMPDIR = 60  # a socket's path holds 107 bytes, and pytest adds 40 of its own
 MEMORY_BYTES = 2 << 30  # what one run may add; an endless append ends here
+LONGEST_REPLY = 64 << 20  # the trace of a large suite is a tenth of it
 
 
 class Host:
@@ -37,8 +41,10 @@ class Host:
         command: PytestCommand,
         edited: Sequence[str],
         environment: Mapping[str, str],
+        processes: Processes,
     ) -> None:
         self.home = home
+        self.processes = processes
         self.command = command
         self.edited = edited
         self.waiting: dict[int, Any] = {}
@@ -46,11 +52,14 @@ class Host:
         self.buffer = b""
         self.started = 0.0
         self.runs = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.running: Running | None = None
+        self.requests = self.replies = -1
         self.root = home / "tree"
         self.temporary = home / "tmp"
         self.temporary.mkdir(parents=True)
         shutil.copytree(source, self.root, symlinks=True, ignore=NOT_COPIED)
+        for folder in (self.root, self.temporary):
+            processes.sandbox.give(folder)
         self.environment = {
             **environment,
             **command.environment,
@@ -77,7 +86,6 @@ class Host:
             "edited": list(self.edited),
             "level": level,
             "temporary": str(self.temporary),
-            "parent": os.getpid(),
             "memory": MEMORY_BYTES,
         }
         path = self.home / "spec.json"
@@ -85,55 +93,81 @@ class Host:
         self.ready = False
         self.buffer = b""
         self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            [*command.python, str(HOST_SCRIPT), str(path)],
-            cwd=cwd,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        (read_requests, self.requests), (self.replies, write_replies) = os.pipe(), os.pipe()
+        try:
+            self.running = self.processes.start(
+                [*command.python, str(HOST_SCRIPT), str(path)],
+                cwd=cwd,
+                env=self.environment,
+                output=self.home / "said",
+                timeout_s=None,
+                stop_signal=signal.SIGTERM,
+                grace_s=END_DEADLINE_S,
+                keep_bytes=KEPT_BYTES,
+                writes=(self.root, self.temporary),
+                reads=(path, HOST_SCRIPT.parent),
+                pipes=(read_requests, write_replies),
+            )
+        finally:
+            os.close(read_requests)
+            os.close(write_replies)
 
     def stop(self) -> None:
         """End the process; its children die with it."""
-        if self.process is None:
+        if self.running is None:
             return
-        self.process.terminate()
-        try:
-            self.process.wait(END_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
-        self.process = None
+        self.running.end()
+        os.close(self.requests)
+        os.close(self.replies)
+        self.running = None
         self.ready = False
 
     def fileno(self) -> int:
         """Return the descriptor that replies arrive on."""
-        if self.process is None or self.process.stdout is None:
-            return -1
-        return self.process.stdout.fileno()
+        return self.replies if self.running is not None else -1
 
     def send(self, **fields: Any) -> bool:
         """Send one request; False when the process is gone."""
-        if self.process is None or self.process.stdin is None:
+        if self.running is None:
             return False
+        data = json.dumps(fields).encode() + b"\n"
         try:
-            self.process.stdin.write(json.dumps(fields).encode() + b"\n")
-            self.process.stdin.flush()
+            while data:
+                data = data[os.write(self.requests, data) :]
         except OSError:
             return False
         return True
 
     def receive(self) -> list[dict[str, Any]]:
-        """Return the replies that are there; a dead process says `gone`."""
+        """Return the replies that are there; a dead process says `gone`, one that breaks the
+        protocol `wild`."""
         chunk = os.read(self.fileno(), 1 << 20)
         if not chunk:
             return [{"event": "gone"}]
         *lines, self.buffer = (self.buffer + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            if len(self.buffer) > LONGEST_REPLY:
+                raise ValueError("a reply without end")
+            return [self._understood(json.loads(line)) for line in lines]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return [{"event": "wild"}]
+
+    def _understood(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The reply, checked as far as it can harm: whose answer it is, and what it is made of."""
+        match event["event"]:
+            case "done":
+                if event["id"] not in self.waiting:
+                    raise ValueError(event["id"])
+                return event | {
+                    "late": bool(event["late"]),
+                    "seconds": float(event["seconds"]),
+                    "says": [dict(say) for say in event["says"]],
+                }
+            case "refused":
+                return event | {"code": int(event["code"])}
+            case "ready" | "shared":
+                return event
+        raise ValueError(event["event"])
 
 
 class Pool:
@@ -152,6 +186,7 @@ class Pool:
         environment: Mapping[str, str],
         count: int,
         log: Callable[[str], None],
+        processes: Processes,
     ) -> None:
         self.refused = ""
         self.log = log
@@ -161,7 +196,7 @@ class Pool:
         self.deaths = 0
         self.scratch = scratch
         self.make: Callable[[int], Host] = lambda index: Host(
-            scratch / f"host{index}", source, command, edited, environment
+            scratch / f"host{index}", source, command, edited, environment, processes
         )
         self.hosts = [self.make(0)]
         self.count = count
@@ -203,7 +238,7 @@ class Pool:
 
     def poll(self, timeout: float) -> list[tuple[Any, Ran]]:
         """Return the runs that ended, waiting up to `timeout` seconds for the first."""
-        alive = [host for host in self.hosts if host.process is not None]
+        alive = [host for host in self.hosts if host.running is not None]
         done: list[tuple[Any, Ran]] = []
         if not alive:
             return done
@@ -213,7 +248,7 @@ class Pool:
                 self._take(host, event, done)
         for host in alive:
             if (
-                host.process is not None
+                host.running is not None
                 and not host.ready
                 and time.monotonic() - host.started > START_DEADLINE_S
             ):
@@ -249,26 +284,33 @@ class Pool:
                     self._retire(host, "the files under edit are imported by python itself")
             case "refused":
                 self._retire(host, f"pytest ended with exit status {event['code']}")
+            case "wild":
+                done += self._lost(host)
+                self._retire(host, "tests write to where the warm host answers")
             case _:
                 self._revive(host, done)
+
+    @staticmethod
+    def _lost(host: Host) -> list[tuple[Any, Ran]]:
+        """The runs that the host had, which count as crashed."""
+        lost = [tag for _, tag in host.waiting.values()]
+        host.waiting.clear()
+        return [(tag, Ran(verdict="crash", late=False, seconds=0.0, says=())) for tag in lost]
 
     def _revive(self, host: Host, done: list[tuple[Any, Ran]]) -> None:
         """Start a host that died again; the run it was at counts as crashed."""
         was_ready = host.ready
-        lost = list(host.waiting.values())
-        host.waiting.clear()
+        done += self._lost(host)
         self.deaths += 1
         if not was_ready or self.deaths > 20:
             host.stop()
             self._retire(host, "the warm host died")
         else:
             host.start(self.level)
-        for _, tag in lost:
-            done.append((tag, Ran(verdict="crash", late=False, seconds=0.0, says=())))
 
     def _retire(self, host: Host, reason: str) -> None:
         host.stop()
-        if not any(other.process is not None for other in self.hosts):
+        if not any(other.running is not None for other in self.hosts):
             self.refused = reason
 
     def close(self) -> None:

@@ -33,10 +33,10 @@ PR_SET_CHILD_SUBREAPER = 36
 FILE_BYTES = 256 << 20  # an endless print must not fill the disk
 
 
-def die_with_parent(expected_parent: int, with_signal: signal.Signals) -> None:
-    """Ask the kernel to signal this process when its parent dies, also if that just happened."""
+def die_with_parent(expected_parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies, also if that just happened."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, with_signal, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != expected_parent:
         os._exit(1)
 
@@ -168,7 +168,7 @@ class Host:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        die_with_parent(parent, signal.SIGKILL)
+        die_with_parent(parent)
         self.requests.close()
         os.close(self.replies)
         os.chdir(self.spec["cwd"])
@@ -251,7 +251,6 @@ def main() -> None:
     spec = json.loads(Path(sys.argv[1]).read_text())
     host = Host(spec)
     signal.signal(signal.SIGTERM, host.end)
-    die_with_parent(spec["parent"], signal.SIGTERM)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     keep = {*sys.builtin_module_names, "__main__", "os"}
