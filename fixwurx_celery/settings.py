@@ -301,6 +301,11 @@ class Settings:
         "1: metrics may be served to other hosts without a token.",
     )
 
+    def __repr__(self) -> str:
+        """What differs from the defaults, passwords hidden: it may stand in a traceback."""
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Settings({', '.join(f'{name}={self._shown(name)!r}' for name in given)})"
+
     def __post_init__(self) -> None:
         problems = list(self._problems())
         if problems:

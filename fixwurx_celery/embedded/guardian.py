@@ -80,7 +80,7 @@ class Guardian:
     own_state: Path | None
     """A folder of the owner's that goes when all has ended."""
     port: int
-    password: str
+    password: str = field(repr=False)
     folder: Path
     store_folder: Path
     wakeup: Wakeup

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 from fixwurx_celery.engine.base import Artifacts
 from fixwurx_celery.engine.payload import ArtifactSource, GitSource, PathSource, Source
@@ -13,6 +14,7 @@ from fixwurx_celery.engine.unpacking import BadArchive, unpack
 from fixwurx_celery.engine.workspace import LEFT_OUT, SourceError, Workspace, copy_tree
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+HELPER = """!printf 'username=%s\\npassword=%s\\n' "$SOURCE_USER" "$SOURCE_PASSWORD" #"""
 
 
 def bring(
@@ -68,7 +70,7 @@ def _from_artifact(ref: str, workspace: Workspace, artifacts: Artifacts | None) 
 
 
 def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> Steps[None]:
-    url, ref = source.url, source.ref
+    url, ref = CREDENTIALS.sub("", source.url) if _is_http(source.url) else source.url, source.ref
     clone = workspace.root / "clone"
     clone.mkdir()
     workspace.sandbox.give(clone)
@@ -83,6 +85,7 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
         "LC_ALL": "C",
     }
     env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+    env |= _credentials(source.url)
     fetches = (
         ["--depth=1", "--", url, ref],
         # A server may refuse a bare commit id: then everything is fetched and looked through.
@@ -122,8 +125,30 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
             clone.rename(workspace.source)
             return
     said = CREDENTIALS.sub("***@", " ".join(said.split()))
-    shown = CREDENTIALS.sub("***@", url)
+    shown = CREDENTIALS.sub("***@", source.url)
     raise SourceError(f"cannot fetch {ref} of {shown}: {said}; check the address and the commit")
+
+
+def _is_http(url: str) -> bool:
+    return url.startswith(("https://", "http://"))
+
+
+def _credentials(url: str) -> dict[str, str]:
+    """What git asks for where it is needed, from an address that has it: in the environment, which
+    is its own, and not in its arguments, which everybody on the host can read."""
+    found = CREDENTIALS.search(url)
+    if not _is_http(url) or found is None:
+        return {}
+    user, _, password = found[0].removesuffix("@").partition(":")
+    return {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "credential.helper",
+        "GIT_CONFIG_VALUE_0": "",  # forgets those that the user has set
+        "GIT_CONFIG_KEY_1": "credential.helper",
+        "GIT_CONFIG_VALUE_1": HELPER,
+        "SOURCE_USER": unquote(user),
+        "SOURCE_PASSWORD": unquote(password),
+    }
 
 
 def _without_traces(root: Path) -> None:

@@ -157,7 +157,7 @@ def node_app(settings: Settings) -> Celery:
         worker's log."""
         nonlocal runner
         if not ID.fullmatch(str(bug_id)) or not str(epoch).isdecimal():
-            log.error("a doorbell for no bug that could be is thrown away: %.200r", (bug_id, epoch))
+            log.error(words(f"a doorbell for what can be no bug is thrown away: {bug_id!r:.200}"))
             return "REFUSED"
         if runner is None:  # first bug of this pool process: connect after the fork
             node = app.fixwurx_node

@@ -116,7 +116,7 @@ class Spool:
         the file: what is none has no run.
         """
         if not ID.fullmatch(ending.bug_id):
-            log.error("the ending of %.200r is not kept: that is no bug", ending.bug_id)
+            log.error(words(f"an ending of what can be no bug is not kept: {ending.bug_id!r:.200}"))
             return
         run = f"{ending.bug_id}-{ending.epoch}" + (f"-{ending.runner}" if ending.runner else "")
         path = self._folder / f"{run}.json"

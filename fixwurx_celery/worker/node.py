@@ -135,10 +135,9 @@ class Node:
             self._unconfined = why_unconfined(self._settings)
         if self._unconfined and self._settings.sandbox != "off":
             log.warning(
-                words(
-                    "commands of repositories run with all rights of this node's user",
-                    node=self.worker_id,
-                    reason=self._unconfined,
+                self._words(
+                    "the node runs commands of repositories with all rights of its user: "
+                    f"{self._unconfined}"
                 )
             )
         store = self._store()
