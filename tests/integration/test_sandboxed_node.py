@@ -89,7 +89,7 @@ def test_a_node_that_cannot_confine_says_so_once_and_to_the_doctor(
         assert told == "bwrap not found; install bubblewrap"
     finally:
         node.terminate()
-    said = "n1@here runs commands of repositories with all rights of its user"
+    said = "commands of repositories run with all rights of this node's user"
     assert node.log.read_text().count(said) == 1
 
 
