@@ -55,6 +55,10 @@ class StoreRefuses(StoreUnavailable):
     """The store answered that it does not work now: nothing was done."""
 
 
+class NotPermitted(FixwurxError):
+    """The user of the store's address may not do this; the store has changed nothing."""
+
+
 class NotBuilt(FixwurxError):
     """No server binary for the embedded store exists on this machine."""
 

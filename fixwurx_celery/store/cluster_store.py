@@ -27,7 +27,13 @@ from fixwurx_celery.domain.bugs import (
 )
 from fixwurx_celery.domain.clocks import BugClock
 from fixwurx_celery.domain.nodes import BalancingStrategy
-from fixwurx_celery.errors import BugUnknown, NodeUnknown, StoreRefuses, StoreUnavailable
+from fixwurx_celery.errors import (
+    BugUnknown,
+    NodeUnknown,
+    NotPermitted,
+    StoreRefuses,
+    StoreUnavailable,
+)
 from fixwurx_celery.redis_client import WrongAddress, follow, open_client, primary_of
 from fixwurx_celery.settings import Settings, without_password
 from fixwurx_celery.store.measurement import Measurement
@@ -70,6 +76,10 @@ SWEEP_AT_ONCE = 100
 
 MEND_AT_ONCE = 40_000
 """Keys that one round of mending looks at: a tenth of a second of the server's time."""
+NOT_PERMITTED = (
+    "ermissions to ", "ACL failure in script", "executing the script can't run this command",
+)  # fmt: skip
+"""How servers say that their user may not: to a command, and from within a script."""
 TOO_FEW_REPLICAS = (
     "the store refuses writes because too few replicas keep up with it (min-replicas-to-write); "
     "look at its replicas"
@@ -180,6 +190,11 @@ class ClusterStore:
                 ) from error
             if str(error).startswith("NOREPLICAS"):
                 raise StoreRefuses(TOO_FEW_REPLICAS) from error
+            if any(words in str(error) for words in NOT_PERMITTED):
+                raise NotPermitted(
+                    "the user in FIXWURX_REDIS_URL may not do this; docs/security.md has what the "
+                    f"cluster needs: {error}"
+                ) from error
             raise
 
     def _call(self, script: Script, **given: Any) -> list[Any]:

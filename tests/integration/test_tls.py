@@ -1,5 +1,6 @@
-"""The store over TLS: one URL says everything to store, broker and artifacts."""
+"""The store over TLS: one URL says everything to store, broker, artifacts and Flower."""
 
+import json
 import secrets
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from fixwurx_celery.cluster import ClusterResourceManager, Connection
 from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
+from tests.support.controllers import command, environment
+from tests.support.flower import flower
 from tests.support.processes import nodes
 from tests.support.server import end_with_parent, free_port
 from tests.support.waiting import wait_until
@@ -54,8 +57,9 @@ def secured(tmp_path: Path) -> Iterator[Secured]:
     certify(tmp_path)
     port, password = free_port(), secrets.token_hex(16)
     server = subprocess.Popen(
-        [binary, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", "",
-         "--requirepass", password, "--tls-auth-clients", "no", "--dir", str(tmp_path),
+        [binary, "--port", "0", "--tls-port", str(port), "--save", "",
+         "--bind", "127.0.0.1", "127.0.0.2", "--requirepass", password, "--dir", str(tmp_path),
+         "--tls-auth-clients", "no",
          "--tls-cert-file", f"{tmp_path}/server.pem", "--tls-key-file", f"{tmp_path}/server.key",
          "--tls-ca-cert-file", f"{tmp_path}/ca.pem"],
         stdout=subprocess.DEVNULL,
@@ -95,6 +99,58 @@ def answers(connection: Connection) -> bool:
 def test_a_server_that_nobody_vouches_for_is_refused_by_store_and_broker(secured: Secured) -> None:
     settings = Settings(redis_url=secured.url)
 
+    with (
+        Connection(settings) as connection,
+        pytest.raises(StoreUnavailable, match="certificate verify failed"),
+    ):
+        connection.store.ping()
+    with pytest.raises(Exception, match="certificate verify failed"):
+        make_app(settings).connection_for_write().ensure_connection(max_retries=1)
+
+
+def test_flower_and_the_command_line_follow_from_the_same_address(
+    secured: Secured, tmp_path: Path
+) -> None:
+    settings = Settings(redis_url=f"{secured.url}?ssl_ca_certs={secured.authority}")
+    with (
+        Connection(settings) as connection,
+        flower(settings, tmp_path, login="me:password") as page,
+    ):
+        wait_until("the store answers", lambda: answers(connection))
+        found = {path: page.ask(path).status for path in ("/cluster", "/healthcheck", "/broker")}
+        picture = page.picture()
+        said = subprocess.run(
+            command("doctor", "--json"), env=environment(settings), capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+
+    assert found == {"/cluster": 200, "/healthcheck": 200, "/broker": 200}
+    assert picture
+    told = {entry["what"]: entry["level"] for entry in json.loads(said.stdout)}
+    assert (told["store"], told["broker"]) == ("OK", "OK")
+
+
+def test_flower_and_the_command_line_refuse_a_server_that_nobody_vouches_for(
+    secured: Secured, tmp_path: Path
+) -> None:
+    settings = Settings(redis_url=secured.url)
+    with flower(settings, tmp_path, login="me:password") as page:
+        health = page.ask("/healthcheck")
+        said = subprocess.run(
+            command("doctor"), env=environment(settings), capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+
+    assert health.status == 503
+    assert "certificate verify failed" in health.text
+    assert said.returncode == 3
+    assert "certificate verify failed" in said.stdout
+
+
+def test_a_certificate_for_another_host_is_refused(secured: Secured) -> None:
+    # It names localhost and 127.0.0.1; this is the same server by a name that it does not have.
+    url = secured.url.replace("@localhost:", "@127.0.0.2:")
+    settings = Settings(redis_url=f"{url}?ssl_ca_certs={secured.authority}")
     with (
         Connection(settings) as connection,
         pytest.raises(StoreUnavailable, match="certificate verify failed"),

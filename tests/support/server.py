@@ -54,6 +54,7 @@ class Server:
     append_only: bool
     options: Mapping[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = field(default=None)
+    binary: str = ""
 
     @property
     def url(self) -> str:
@@ -79,7 +80,7 @@ class Server:
         }
         line = [part for key, value in arguments.items() for part in (f"--{key}", value)]
         self.process = subprocess.Popen(
-            [server_binary(), *line],
+            [self.binary or server_binary(), *line],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -123,16 +124,17 @@ def free_port() -> int:
 
 
 def start_server(
-    folder: Path, *, append_only: bool = False, password: str = "", **options: str
+    folder: Path, *, append_only: bool = False, password: str = "", binary: str = "", **options: str
 ) -> Server:
-    """A server that answers. `options` are of its configuration, with `_` for `-`.
+    """A server that answers. `options` are of its configuration, with `_` for `-`; `binary` is
+    another than the usual one.
 
     Raises NoServer.
     """
-    server_binary()
+    binary = binary or server_binary()
     folder.mkdir(parents=True, exist_ok=True)
     given = {name.replace("_", "-"): value for name, value in options.items()}
     password = password or secrets.token_hex(16)
-    server = Server(folder, free_port(), password, append_only, given)
+    server = Server(folder, free_port(), password, append_only, given, binary=binary)
     server.start()
     return server

@@ -20,7 +20,7 @@ import pytest
 
 from fixwurx_celery.engine.sandbox import why_none
 from tests.support.commands import ROOT
-from tests.support.engine_repos import is_asleep
+from tests.support.engine_repos import gcd_repo, is_asleep
 from tests.support.waiting import wait_until
 
 NOBODY = 65534
@@ -29,6 +29,9 @@ HOSTILE = ROOT / "tests/support/hostile.py"
 
 if why := why_none():
     pytest.skip(why, allow_module_level=True)
+
+
+FIXES = "sed -i 's/return b$/return a/' gcd.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,23 @@ def victim(attacker: Attacker) -> Iterator[int]:
         wait_until("the victim runs", lambda: psutil.Process(process.pid).name() == "sleep")
         yield process.pid
         process.kill()
+
+
+def test_a_bug_is_fixed_by_either(attacker: Attacker) -> None:
+    repo = gcd_repo(attacker.folder / "repo")
+    check = "python3 -c 'from gcd import gcd; assert gcd(12, 18) == 6'"
+    bug = {"source": {"path": str(repo)}, "reproduce": check, "analyst": {"command": FIXES}}
+    (attacker.folder / "bug.json").write_text(json.dumps(bug))
+    done = subprocess.run(
+        [*attacker.becomes, attacker.python, "-m", "fixwurx_celery.engine", "bug.json"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "FIXWURX_SANDBOX": "bwrap",
+             "TMPDIR": str(attacker.folder)},
+        cwd=attacker.folder, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert json.loads(done.stdout)["outcome"] == "FIXED", done.stderr
+    assert "lines in 1 files" in done.stderr
+    assert sorted(path.name for path in attacker.folder.iterdir()) == ["bug.json", "repo"]
 
 
 def test_files_of_the_host_are_not_there(attacker: Attacker) -> None:

@@ -45,7 +45,8 @@ class PlainTracer:
         lines = self.wanted.get(name)
         if lines is None:
             path = os.path.realpath(name)
-            is_ours = path.startswith(ROOT) and not any(part in path for part in SKIPPED)
+            is_file = not name.startswith("<")  # else it has a name of the interpreter's making
+            is_ours = is_file and path.startswith(ROOT) and not any(p in path for p in SKIPPED)
             lines = self.wanted[name] = path[len(ROOT) :] if is_ours else ""
         if not lines:
             return None
