@@ -16,7 +16,7 @@ demo: $(VENV)/.demo ## Repair the broken repositories of examples/ on three real
 	@echo "patches: $(OUT)/*.patch   logs: $(OUT)/logs/   results: $(OUT)/results.jsonl"
 
 test: $(VENV)/.dev ## Run the tests (about ten minutes at most)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/.dev ## Run the tests with the slow tier
 	$(BIN)/python -m pytest -m "not bench and not chaos and not rabbitmq and not docker and not kubernetes and not browser"

@@ -98,7 +98,12 @@ def never_gives_an_agent_twice(it: Story) -> None:
 def goes_on_when_a_node_is_killed(it: Story) -> None:
     """The bugs of a node that is killed run elsewhere, from where they were."""
     bugs = it.enqueue(6)
-    it.comes_true("six bugs run", lambda: len(it.running()) == 6)
+    store = it.manager.connection.store
+
+    def past_first_step() -> bool:
+        return [record.phase for record in store.bugs(bugs)] == ["REPRO"] * 6
+
+    it.comes_true("six bugs run, and are past their first step", past_first_step)
     victim = it.running()[bugs[0]]
     struck = [bug for bug, node in it.running().items() if node == victim]
     it.process_of(victim).kill()
@@ -106,13 +111,13 @@ def goes_on_when_a_node_is_killed(it: Story) -> None:
 
     def moved() -> bool:
         running: dict[str, Any] = it.running()
-        records = it.manager.connection.store.bugs(struck)
+        records = store.bugs(struck)
         return len(running) == 6 and all(record.losses == 1 for record in records)
 
     it.comes_true("all six run again", moved)
     it.let_end(*bugs)
     it.comes_true("all have ended", lambda: not it.running())
-    records = it.manager.connection.store.bugs(bugs)
+    records = store.bugs(bugs)
     assert [str(record.state) for record in records] == ["DONE"] * 6
     assert {record.id for record in records if record.losses} == set(struck)
     assert all(record.outcome["resumed_after"] == 1 for record in records if record.losses), (

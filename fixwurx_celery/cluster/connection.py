@@ -8,6 +8,7 @@ from fixwurx_celery.domain.bugs import Assignment, Bug
 from fixwurx_celery.errors import FixwurxError, LineFull, Unsatisfiable
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore, Snapshot, Submission
+from fixwurx_celery.tracing import submitting
 
 __all__ = ["Connection", "refusal"]
 
@@ -78,7 +79,8 @@ class Connection:
 
     def submit(self, bugs: Sequence[Bug]) -> list[Submission]:
         """Takes in the bugs and rings; what became of each, in their order."""
-        submissions, assignments = self.store.submit(bugs)
+        with submitting(bugs) as traces:
+            submissions, assignments = self.store.submit(bugs, traces)
         self.ring(assignments)
         return submissions
 

@@ -265,7 +265,7 @@ def environment(host: Mapping[str, str], *, scratch: Path, sandbox: Sandbox) -> 
     passwords) and git's pointers to some other repository are left out. Temporary files go to
     `scratch`, unless its path is too long to hold a socket, or the sandbox has a /tmp of its own.
     """
-    dropped = ("FIXWURX_", "CELERY_", "GIT_", "COV_", "COVERAGE_", "PYTEST_")
+    dropped = ("FIXWURX_", "CELERY_", "OTEL_", "GIT_", "COV_", "COVERAGE_", "PYTEST_")
     seen = sandbox.environment(host)
     env = {
         name: value

@@ -216,8 +216,11 @@ class ClusterStore:
 
     # -- transitions -----------------------------------------------------------------------
 
-    def submit(self, bugs: Sequence[Bug]) -> tuple[list[Submission], list[Assignment]]:
-        """Takes in the bugs, a thousand per round trip; answers in their order.
+    def submit(
+        self, bugs: Sequence[Bug], traces: Mapping[str, str] | None = None
+    ) -> tuple[list[Submission], list[Assignment]]:
+        """Takes in the bugs, a thousand per round trip; answers in their order. `traces` has the
+        traceparent of each that is traced, by its id.
 
         The second value is what must be rung. Many calls of one submission are ordered as a whole.
         Raises TypeError or ValueError for a payload that is no JSON, or too large, before anything
@@ -226,7 +229,8 @@ class ClusterStore:
         results: list[Submission] = []
         to_ring: list[Assignment] = []
         batch = 0
-        for chunk in _chunks([_entry(bug) for bug in bugs]):
+        traces = traces or {}
+        for chunk in _chunks([_entry(bug, traces.get(bug.id)) for bug in bugs]):
             reply = self._call(
                 self._scripts["submit"], bugs=f"[{','.join(chunk)}]", batch=batch, seed=self._seed()
             )
@@ -252,7 +256,7 @@ class ClusterStore:
         if reply[0] != "STARTED":
             return str(reply[0])
         checkpoint = json.loads(reply[2]) if reply[2] else None
-        return Started(json.loads(reply[1]), checkpoint, int(reply[3]))
+        return Started(json.loads(reply[1]), checkpoint, int(reply[3]), int(reply[4]))
 
     def report(
         self,
@@ -649,7 +653,7 @@ def _counted(flat: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(flat[1:cut]), list(flat[cut:])
 
 
-def _entry(bug: Bug) -> str:
+def _entry(bug: Bug, trace: str | None) -> str:
     expected_ms = int((bug.expected_s or 0) * 1000)
     spec = {
         "agents": bug.agents,
@@ -660,6 +664,8 @@ def _entry(bug: Bug) -> str:
     }
     if bug.limits:
         spec["limits"] = dict(bug.limits)
+    if trace:
+        spec["trace"] = trace
     try:
         written = json.dumps(spec, separators=(",", ":"))
     except (TypeError, ValueError) as error:

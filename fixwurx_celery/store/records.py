@@ -66,11 +66,13 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that may begin: what was submitted, and where an earlier run got to."""
+    """A run that may begin: what was submitted, where an earlier run got to, and how long the bug
+    waited for this one."""
 
     spec: Mapping[str, Any]
     checkpoint: Any
     run: int
+    waited_ms: int
 
 
 @dataclass(frozen=True, slots=True)

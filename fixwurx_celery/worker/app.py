@@ -19,6 +19,7 @@ from fixwurx_celery.engine.sandbox import SandboxError
 from fixwurx_celery.logs import words
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.tracing import flush as flush_traces
 from fixwurx_celery.worker.celery_logs import connect_logs
 from fixwurx_celery.worker.node import DuplicateNode, Node
 from fixwurx_celery.worker.runner import Runner
@@ -215,6 +216,9 @@ def _connect_signals(app: Celery) -> None:
         if sender.app is app:
             app.fixwurx_node.took_a_message()
 
+    def process_ends(**_: Any) -> None:
+        flush_traces()
+
     main_pid = os.getpid()
     signals.celeryd_after_setup.connect(only_own_queue, weak=False)
     signals.worker_shutting_down.connect(told_to_stop, weak=False)
@@ -222,4 +226,5 @@ def _connect_signals(app: Celery) -> None:
     signals.worker_before_create_process.connect(share_memory, weak=False)
     signals.task_failure.connect(process_lost, weak=False)
     signals.task_retry.connect(revoked, weak=False)
+    signals.worker_process_shutdown.connect(process_ends, weak=False)
     signals.task_revoked.connect(revoked, weak=False)

@@ -26,6 +26,7 @@ from fixwurx_celery.engine.base import EngineBug
 from fixwurx_celery.engine.factory import Factory, load_factory
 from fixwurx_celery.processes import die_with_parent, has_children, inherit_orphans
 from fixwurx_celery.settings import Settings
+from fixwurx_celery.tracing import stop_here as stop_tracing
 from fixwurx_celery.worker.engine_pipe import End, Keeper
 
 __all__ = ["check_size", "fork_host", "run_engine"]
@@ -57,6 +58,7 @@ def fork_host(settings: Settings, mark: str, connection: Connection, log_fd: int
 def _settle_in(parent: int, mark: str, connection: Connection, log_fd: int) -> None:
     os.setsid()
     die_with_parent(parent)
+    stop_tracing()
     inherit_orphans()
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):

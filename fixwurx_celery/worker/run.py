@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from fixwurx_celery.domain.clocks import Phase, RunClocks
+from fixwurx_celery.tracing import NOBODY_TRACES, RunSpan
 from fixwurx_celery.worker.engine_pipe import End
 
 __all__ = ["REPORT_EVERY_S", "Run"]
@@ -39,6 +40,7 @@ class Run:
     outcome: Any = None
     ended: End | None = None
     clean: bool = False
+    span: RunSpan = NOBODY_TRACES
 
     def is_over(self) -> bool:
         """Whether nothing more is expected of the engine."""
@@ -72,6 +74,7 @@ class Run:
             self.heeds = frozenset(message["heeds"])
         if "phase" in message:
             self.clocks.enter(message["phase"], now)
+            self.span.phase(message["phase"])
             self.has_news = self.has_news or message["phase"] != self.told
         if message.get("checkpoint"):
             self.checkpoint, self.has_news = message["checkpoint"], True

@@ -30,6 +30,7 @@ from fixwurx_celery.logs import Line, event, words
 from fixwurx_celery.processes import end_descendants, inherit_orphans, is_stopped
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from fixwurx_celery.tracing import run_span
 from fixwurx_celery.worker.endings import Ending, Spool, deliver
 from fixwurx_celery.worker.engine_host import fork_host
 from fixwurx_celery.worker.engine_pipe import GO_ON, End
@@ -125,6 +126,9 @@ class Runner:
             began_at=now,
             reported_at=now,
             seen_going_at=now,
+            span=run_span(
+                started.spec.get("trace", ""), started.waited_ms, run=started.run, **about
+            ),
         )
         try:
             job = {
@@ -155,6 +159,7 @@ class Runner:
             self._run = None
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._empty_workspace()
+            run.span.end(run.ended.name if run.ended else "FAILED", run.outcome)
 
     def _heard_from_store(self, asked_at: float) -> None:
         """The store renewed the lease, at the earliest when it was asked: from then on the run may

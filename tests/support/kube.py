@@ -39,7 +39,8 @@ PROGRAMS: Final = (
 )
 CONTROLLERS: Final = (
     "deployment", "garbagecollector", "namespace", "nodelifecycle", "persistentvolume-binder",
-    "replicaset", "serviceaccount", "serviceaccount-token", "statefulset",
+    "pv-protection", "pvc-protection", "replicaset", "serviceaccount", "serviceaccount-token",
+    "statefulset",
 )  # fmt: skip
 NODE: Final = "n1"
 PAUSE: Final = "fixwurx-test-pause:1"

@@ -173,11 +173,18 @@ def test_a_killed_supervisor_is_no_answer(processes: Processes, tmp_path: Path) 
 
 
 def test_commands_see_no_passwords_of_the_cluster(sandbox: Sandbox, tmp_path: Path) -> None:
-    host = {"FIXWURX_REDIS_URL": "redis://:x@h", "GIT_DIR": "/x", "PATH": "/bin", "HOME": "/h"}
+    host = {
+        "FIXWURX_REDIS_URL": "redis://:x@h",
+        "GIT_DIR": "/x",
+        "OTEL_EXPORTER_OTLP_HEADERS": "k=s",
+        "PATH": "/bin",
+        "HOME": "/h",
+    }
 
     env = environment(host, scratch=tmp_path, sandbox=sandbox)
 
     assert "FIXWURX_REDIS_URL" not in env
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in env
     assert "GIT_DIR" not in env
     assert env["HOME"] == ("/tmp" if sandbox else "/h")
     assert env["PATH"].split(os.pathsep)[0] == str(Path(PYTHON).parent)

@@ -8,7 +8,8 @@ args
   epoch       int    the assignment that the message names
   runner      text   this one run; tells a call sent twice from a message delivered twice
 replies
-  STARTED   spec, checkpoint (empty: none), run (1 for the first)
+  STARTED   spec, checkpoint (empty: none), run (1 for the first), how long it waited in ms (0 when
+            asked again)
   CANCELLED it was cancelled while its message was on its way
   STALE     another epoch, node, incarnation or runner holds it
 ]]
@@ -20,7 +21,7 @@ if f[2] ~= node or f[3] ~= incarnation or f[4] ~= epoch then
   return { 'STALE' }
 end
 if f[1] == 'RUNNING' and f[5] == runner then
-  return { 'STARTED', f[6], f[7] or '', redis.call('HGET', key, 'runs') }
+  return { 'STARTED', f[6], f[7] or '', redis.call('HGET', key, 'runs'), 0 }
 end
 if f[1] ~= 'ASSIGNED' then
   tally('stale:start')
@@ -38,5 +39,6 @@ note_response(node, answered_ms / 1000)
 redis.call('HSET', node_key(node), 'deaf', 0)
 emit('bug_started', bug, node, epoch, run)
 tally_time('answer', answered_ms)
-tally_time('wait', math.max(0, now_ms - tonumber(f[9] or f[8])))
-return { 'STARTED', f[6], f[7] or '', run }
+local waited_ms = math.max(0, now_ms - tonumber(f[9] or f[8]))
+tally_time('wait', waited_ms)
+return { 'STARTED', f[6], f[7] or '', run, int(waited_ms) }
