@@ -135,6 +135,7 @@ ORDER = (
     "failover",
     "executor",
     "engine_seam",
+    "sandbox",
     "scaling_tick",
     "scaling",
     "scaling_knobs",

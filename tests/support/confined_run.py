@@ -2,7 +2,8 @@
 
     python confined_run.py REQUEST_JSON
 
-REQUEST: folder, command, sandbox (auto|bwrap|off), seconds, settings. The answer goes to stdout.
+REQUEST: folder, command, sandbox (auto|bwrap|off), network, seconds, settings. The answer goes to
+stdout.
 """
 
 import json
@@ -20,7 +21,8 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     folder = Path(request["folder"])
     settings = Settings(sandbox=request["sandbox"], **request["settings"])
-    sandbox = open_sandbox(settings).furnished(folder / "etc")
+    sandbox = open_sandbox(settings).with_network(is_asked=request["network"])
+    sandbox = sandbox.furnished(folder / "etc")
     copy = folder / "copy"
     copy.mkdir(exist_ok=True)
     sandbox.give(copy)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixwurx_celery.engine.process import Finished, Processes, ProcessLostError, environment
-from fixwurx_celery.engine.sandbox import UNCONFINED, Sandbox, why_none
+from fixwurx_celery.engine.sandbox import UNCONFINED, Sandbox, SandboxError, why_none
 from tests.support.engine_repos import (
     PYTHON,
     confined,
@@ -56,6 +56,18 @@ def test_a_command_reports_its_status_and_output(processes: Processes, tmp_path:
     assert (finished.exit_status, finished.timed_out, finished.left) == (3, False, 0)
     assert finished.text() == "out\nerr\n"
     assert not finished.passed
+
+
+def test_a_sandbox_that_cannot_be_built_is_no_answer(processes: Processes, tmp_path: Path) -> None:
+    if not processes.sandbox:
+        pytest.skip("there is nothing to build")
+    running = processes.start(
+        "true", cwd=tmp_path, env={"PATH": os.environ["PATH"]}, output=tmp_path / "output",
+        timeout_s=10, writes=(tmp_path, Path("/no/such/folder")),
+    )  # fmt: skip
+
+    with pytest.raises(SandboxError, match="could not be built: bwrap: Can't find source path"):
+        running.wait(20)
 
 
 def test_a_command_that_does_not_exist_ends_with_127(processes: Processes, tmp_path: Path) -> None:

@@ -53,7 +53,12 @@ class Attacker:
         return subprocess.Popen([*self.becomes, *argv], env={**os.environ, **variables})
 
     def runs(
-        self, *attack: str, sandbox: str = "bwrap", seconds: float = 10, **settings: Any
+        self,
+        *attack: str,
+        sandbox: str = "bwrap",
+        seconds: float = 10,
+        network: bool = False,
+        **settings: Any,
     ) -> dict[str, Any]:
         """What became of the attack, run as the reproduce command of a bug would be."""
         copy = self.folder / "copy"
@@ -65,6 +70,7 @@ class Attacker:
             "folder": str(self.folder),
             "command": ["python3", "hostile.py", *attack],
             "sandbox": sandbox,
+            "network": network,
             "seconds": seconds,
             "settings": settings,
         }
@@ -81,9 +87,9 @@ class Attacker:
         assert "began" in report["output"], report["output"]
         return report
 
-    def got(self, *attack: str, sandbox: str = "bwrap") -> list[str]:
+    def got(self, *attack: str, **how: Any) -> list[str]:
         """What the attack boasts of, which came to its end."""
-        output = self.runs(*attack, sandbox=sandbox)["output"]
+        output = self.runs(*attack, **how)["output"]
         assert output.rstrip().endswith("ended"), output
         return [line.removeprefix("GOT ") for line in output.splitlines() if line[:4] == "GOT "]
 
@@ -200,6 +206,16 @@ def test_there_is_no_network(attacker: Attacker) -> None:
                 f"udp {here}"
             ]
             assert attacker.got("unix", *sockets) == []
+
+
+def test_network_is_there_where_it_may_be_asked_for_and_is(attacker: Attacker) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        asked = attacker.got("connect", here, network=True, sandbox_network="asked")
+        not_asked = attacker.got("connect", here, sandbox_network="asked")
+
+    assert asked == [here, f"udp {here}"]
+    assert not_asked == [f"udp {here}"]
 
 
 def test_no_process_of_the_host_can_be_seen_or_reached(attacker: Attacker, victim: int) -> None:
