@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from fixwurx_celery.engine.etc import lay_out, mounted
 from fixwurx_celery.engine.seccomp import program
 from fixwurx_celery.settings import Settings
 
@@ -28,20 +29,13 @@ __all__ = ["UNCONFINED", "Sandbox", "SandboxError", "open_sandbox", "why_none", 
 
 SYSTEM: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Beside /usr: links into it on most systems, folders on old ones."""
-ETC: Final = (
-    "alternatives", "ca-certificates.conf", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-    "localtime", "magic", "mime.types", "os-release", "pki/ca-trust", "pki/tls/certs", "protocols",
-    "services", "ssl/certs", "ssl/openssl.cnf", "timezone",
-)  # fmt: skip
-"""What programs read to work at all. Never all of /etc: services keep passwords there."""
-ETC_OF_NETWORK: Final = ("resolv.conf", "hosts", "gai.conf", "host.conf")
-ETC_OF_OURS: Final = ("passwd", "group", "nsswitch.conf", "hosts")
 NAMES: Final = ("LANG", "LANGUAGE", "TZ", "PYTHONHASHSEED", "PYTHONUTF8", "PYTHONIOENCODING")
 """Variables that say how and not who: these pass, and LC_*; everything else may be a secret."""
 FILTER_FD: Final = "4"
 FIRST_UID: Final = 1 << 30
 """Far above what people, services and containers are given; the process id is added."""
 NOBODY: Final = 65534
+TMP: Final = "/tmp"  # noqa: S108 - the sandbox's own
 PROBE_LIMIT_S: Final = 10.0
 FOREVER_S: Final = 86_400.0
 
@@ -64,27 +58,20 @@ class Sandbox:
     processes: int = 1024
     may_network: bool = False
     has_network: bool = False
-    etc: str = ""
+    own: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.bwrap)
 
     def furnished(self, folder: Path) -> "Sandbox":
-        """This one with an /etc/passwd and its like, and with a filter of system calls, all of
-        which are written to `folder`."""
+        """This one with an /etc and a filter of system calls, both of which lie in `folder`."""
         if not self:
             return self
-        uid = os.getuid() if self.uid is None else self.uid
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-        for name, text in {
-            "passwd": f"root:x:0:0::/:/bin/sh\nfixwurx:x:{uid}:{uid}::/tmp:/bin/sh\n",
-            "group": f"root:x:0:\nfixwurx:x:{uid}:\n",
-            "hosts": "127.0.0.1 localhost\n::1 localhost\n",
-            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-        }.items():
-            (folder / name).write_text(text)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "etc").mkdir(exist_ok=True)
+        lay_out(folder / "etc", os.getuid() if self.uid is None else self.uid)
         (folder / "seccomp").write_bytes(program())
-        return replace(self, etc=str(folder))
+        return replace(self, own=str(folder))
 
     def with_network(self, *, is_asked: bool) -> "Sandbox":
         """This one with the host's network, if that is asked for; raises where it may not be."""
@@ -127,7 +114,7 @@ class Sandbox:
         }
         path = [one for one in host.get("PATH", os.defpath).split(os.pathsep) if one]
         env["PATH"] = os.pathsep.join(one for one in path if self.shows(Path(one)))
-        env |= {"HOME": "/tmp", "USER": "fixwurx", "LOGNAME": "fixwurx"}  # noqa: S108 - its own
+        env |= {"HOME": TMP, "USER": "fixwurx", "LOGNAME": "fixwurx"}
         if site.ENABLE_USER_SITE and site.USER_BASE:
             env["PYTHONUSERBASE"] = site.USER_BASE
         return env
@@ -178,9 +165,9 @@ class Sandbox:
 
     def _filtered(self) -> Sequence[str]:
         """Opens the filter of system calls for bwrap, which takes it from nowhere else."""
-        if not self.etc or not program():
+        if not self.own or not program():
             return ()
-        return ("/bin/sh", "-c", f'exec "$@" {FILTER_FD}<"$0"', f"{self.etc}/seccomp")
+        return ("/bin/sh", "-c", f'exec "$@" {FILTER_FD}<"$0"', f"{self.own}/seccomp")
 
     def _user(self) -> Iterator[str]:
         if self.uid is None:
@@ -199,16 +186,16 @@ class Sandbox:
                 yield from ("--symlink", str(path.readlink()), name)
             elif path.is_dir():
                 yield from ("--ro-bind", name, name)
-        of_host = (*ETC, *(ETC_OF_NETWORK if self.has_network else ()))
-        for name in of_host:
-            yield from folders_above(Path("/etc", name))
-            yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-        for name in ETC_OF_OURS if self.etc else ():
-            if name not in of_host:
-                yield from ("--ro-bind", f"{self.etc}/{name}", f"/etc/{name}")
-        own = ("--size", str((self.memory_mb << 20) // 4), "--perms", "1777", "--tmpfs")
-        yield from ("--proc", "/proc", "--dev", "/dev", *own, "/dev/shm", "--remount-ro", "/dev")  # noqa: S108 - its own
-        yield from (*own, "/tmp", "--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp")  # noqa: S108 - its own
+        if self.own:
+            yield from ("--ro-bind", f"{self.own}/etc", "/etc")
+            for place in mounted(has_network=self.has_network):
+                yield from ("--ro-bind", place, place)
+        size = str((self.memory_mb << 20) // 4)
+        yield from ("--proc", "/proc", "--dev", "/dev")
+        for place in (TMP, "/dev/shm"):  # noqa: S108 - its own
+            yield from ("--size", size, "--perms", "1777", "--tmpfs", place)
+        yield from ("--remount-ro", "/dev", "--dir", "/run", "--dir", "/var")
+        yield from ("--symlink", TMP, "/var/tmp")  # noqa: S108 - its own
 
     def _places(self, *, reads: Sequence[str], writes: Sequence[str]) -> Iterator[str]:
         shown = [Path(place) for place in ("/usr", *SYSTEM)]

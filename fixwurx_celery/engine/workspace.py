@@ -4,6 +4,7 @@
 <root>/base.git  its snapshot, kept apart from every work tree, so nothing in one can alter it
 <root>/copy-N    a clean copy for one run
 <root>/out       outputs of commands;  <root>/tmp their temporary files;  <root>/scratch
+<root>/sandbox   what every command's sandbox shows of our making
 
 What commands of the repository wrote is theirs: it is looked at by git in the sandbox, or as text
 of bounded size, and no path below it is followed through a link.
@@ -60,7 +61,7 @@ class Workspace:
 
     def __init__(self, root: Path, sandbox: Sandbox) -> None:
         self.root = root.resolve()
-        self.sandbox = sandbox.furnished(self.root / "etc")
+        self.sandbox = sandbox.furnished(self.root / "sandbox")
         self.source = self.root / "source"
         self.scratch = self.root / "scratch"
         self.out = self.root / "out"

@@ -22,7 +22,7 @@ def main() -> None:
     folder = Path(request["folder"])
     settings = Settings(sandbox=request["sandbox"], **request["settings"])
     sandbox = open_sandbox(settings).with_network(is_asked=request["network"])
-    sandbox = sandbox.furnished(folder / "etc")
+    sandbox = sandbox.furnished(folder / "sandbox")
     copy = folder / "copy"
     copy.mkdir(exist_ok=True)
     sandbox.give(copy)

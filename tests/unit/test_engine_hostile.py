@@ -203,7 +203,7 @@ def test_edits_do_not_go_where_a_command_led_them(
         agents=1,
         observation=Observation(failing_output="", exit_status=1, seconds=1.0),
         environment={"PATH": os.environ["PATH"]},
-        sandbox=sandbox.furnished(tmp_path / "etc"),
+        sandbox=sandbox.furnished(tmp_path / "sandbox"),
         log=print,
     )
     pool = ColdPool(case)

@@ -23,7 +23,7 @@ def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
         return UNCONFINED
     if why := why_none():
         pytest.skip(why)
-    made = confined().furnished(tmp_path / "etc")
+    made = confined().furnished(tmp_path / "sandbox")
     made.give(tmp_path)
     return made
 

@@ -169,7 +169,7 @@ def test_folders_of_others_are_not_there(attacker: Attacker) -> None:
     assert str(other) in attacker.got("list", *folders, sandbox="off")
     assert attacker.got("list", *folders) == []
     assert attacker.got("list", way) == [way]
-    assert attacker.got("read", f"{way}/output", f"{way}/etc/passwd") == []
+    assert attacker.got("read", f"{way}/output", f"{way}/sandbox/etc/passwd") == []
 
 
 def test_nothing_can_be_written_but_the_copy_and_what_is_its_own(attacker: Attacker) -> None:

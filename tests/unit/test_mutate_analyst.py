@@ -75,7 +75,7 @@ def case(
         agents=2,
         observation=Observation(failing_output="", exit_status=1, seconds=1.0, timed_out=True),
         environment=ENVIRONMENT,
-        sandbox=confined().furnished(tmp_path / "etc"),
+        sandbox=confined().furnished(tmp_path / "sandbox"),
         log=lambda text: None,
         resume=resume,
     )
@@ -227,7 +227,7 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
         environment=ENVIRONMENT,
         count=1,
         log=lambda text: None,
-        processes=Processes(confined().furnished(tmp_path / "etc")),
+        processes=Processes(confined().furnished(tmp_path / "sandbox")),
     )
     until = monotonic() + 30
     while not pool.ready:

@@ -2,11 +2,13 @@
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fixwurx_celery.engine import cgroup, usage
+from fixwurx_celery.engine.etc import lay_out
 from fixwurx_celery.engine.sandbox import UNCONFINED, Sandbox, open_sandbox, why_unconfined
 from fixwurx_celery.engine.seccomp import ARCHITECTURES, program
 from fixwurx_celery.errors import ConfigurationError
@@ -48,9 +50,27 @@ def test_network_and_capabilities_are_given_to_nobody_who_does_not_ask() -> None
     assert argv[argv.index("--cap-drop") + 1] == "ALL"
     assert "--cap-add" not in argv
     assert "/etc/resolv.conf" not in argv
-    asked = Sandbox(bwrap="bwrap", may_network=True).with_network(is_asked=True)
+    asked = replace(PLAN, own="/w/sandbox", may_network=True).with_network(is_asked=True)
     assert "--unshare-net" not in asked.argv(["x"], cwd=Path("/w"))
     assert "/etc/resolv.conf" in asked.argv(["x"], cwd=Path("/w"))
+
+
+def test_the_etc_of_a_sandbox_is_for_everybody_to_read_and_tells_little(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        (tmp_path / "etc").mkdir()
+        lay_out(tmp_path / "etc", 1234)
+    finally:
+        os.umask(before)
+
+    made = {path.relative_to(tmp_path / "etc").as_posix() for path in tmp_path.rglob("etc/**/*")}
+    assert "passwd" in made
+    assert made.isdisjoint(
+        {"shadow", "gshadow", "sudoers", "machine-id", "hostname", "ssl/private"}
+    )
+    assert "fixwurx:x:1234:1234::/tmp:/bin/sh" in (tmp_path / "etc" / "passwd").read_text()
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in (tmp_path / "etc").rglob("*"))
+    assert (tmp_path / "etc" / "resolv.conf").read_text() == ""
 
 
 def test_of_the_environment_only_what_tells_nothing_passes() -> None:
