@@ -28,7 +28,6 @@ from typing import Any
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
-import cgroup  # type: ignore[import-not-found]
 import usage  # type: ignore[import-not-found]
 
 STATUS_FD = 3  # of the sandbox: where it says how the command ended
@@ -186,6 +185,8 @@ class Supervisor:
             return False
         spec = self.spec
         if not self.groups:  # not at its start: a move costs 10 ms, and most commands are short
+            import cgroup  # type: ignore[import-not-found]
+
             self.groups = cgroup.make(spec["limits"]["memory"], spec["limits"]["processes"])
             cgroup.enter(self.groups, lambda: usage.below(os.getpid()))
         what = usage.too_much(os.getpid(), spec["limits"], spec["writes"], self.free_at_start)
@@ -210,7 +211,7 @@ class Supervisor:
             self.drain()
             if time.monotonic() >= until:
                 return False
-            time.sleep(0.005)
+            time.sleep(0.001)
         return True
 
     def end(self) -> int:
@@ -256,7 +257,10 @@ class Supervisor:
         finally:  # whatever went wrong here, nothing is left behind
             seconds = time.monotonic() - self.started
             left = self.end()
-            cgroup.remove(self.groups)
+            if self.groups:
+                import cgroup
+
+                cgroup.remove(self.groups)
         if self.why == "exit" and not self.has_begun():
             self.why = "unconfined"
         self.drain()
