@@ -29,6 +29,7 @@ from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.server import free_port, server_binary, start_server
 from tests.support.state import remove_namespace
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 EXECUTABLE = Path(sys.executable).parent / "fixwurx-celery"
@@ -55,8 +56,7 @@ Cli = Callable[..., Said]
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
-    inherited = {key: value for key, value in os.environ.items() if "FIXWURX" not in key}
-    return {**inherited, **settings.environment(), **more}
+    return surroundings(**{**settings.environment(), **more})
 
 
 def cli_of(settings: Settings) -> Cli:

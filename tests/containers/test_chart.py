@@ -22,6 +22,7 @@ from tests.support.documented import documented
 from tests.support.images import IMAGE, STORE_IMAGE, Images, NoImages, made_images
 from tests.support.kube import Kube, quiet_port
 from tests.support.processes import ROOT
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 helm = pytest.importorskip("helm_python", reason="needs pip install helm-python-sdk")
@@ -86,11 +87,10 @@ class Release:
 
     def fixwurx(self, *arguments: str, within_s: float = 240) -> "subprocess.CompletedProcess[str]":
         """The command line, from outside; fails when it does."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("FIXWURX_")}
         url = self.secret(f"{RELEASE}-store")["url"].replace(f"@{RELEASE}-store:", "@127.0.0.1:")
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, *arguments],
-            env={**inherited, "FIXWURX_REDIS_URL": url, "PYTHONPATH": str(ROOT)},
+            env=surroundings(FIXWURX_REDIS_URL=url),
             cwd=ROOT, capture_output=True, text=True, timeout=within_s, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)

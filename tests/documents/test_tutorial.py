@@ -16,6 +16,7 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.commands import Desk, desk
 from tests.support.server import Server, start_server
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,16 +49,13 @@ class Shell:
             text = f'exec "{sys.executable}" ' + (f'-c "{call}"' if call else "-m celery")
             (tools / name).write_text(f'#!/bin/sh\n{text} "$@"\n')
             (tools / name).chmod(0o755)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("FIXWURX_", "XDG_"))}
-        self.environment = {
-            **inherited,
-            "HOME": str(at.folder),
-            "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(at.temporary),
-            "DESK_MARK": at.mark,
+        self.environment = surroundings(
+            HOME=str(at.folder),
+            PATH=f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            TMPDIR=str(at.temporary),
+            DESK_MARK=at.mark,
             **environment,
-        }
+        )
 
     def __call__(self, script: str, folder: str = ".", within_s: float = 90) -> str:
         """What the script prints; it must succeed."""

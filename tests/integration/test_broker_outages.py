@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis_broker import RedisBroker, start_redis_broker
 from tests.support.server import NoServer
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 Broker = RabbitMQ | RedisBroker
@@ -341,7 +341,7 @@ def test_ticks_that_nobody_takes_do_not_pile_up(
     beat = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "beat",
          "-s", str(tmp_path / "schedule"), "--pidfile", "", "-l", "DEBUG"],
-        env={**os.environ, **quick.environment(), "PYTHONPATH": str(ROOT)},
+        env=surroundings(**quick.environment()),
         stdout=log, stderr=log,
     )  # fmt: skip
     try:

@@ -17,6 +17,7 @@ import pytest
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import HEALTH_CHECK
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -30,11 +31,7 @@ class Process:
 
     def __init__(self, name: str, settings: Settings, folder: Path) -> None:
         self.name, self._folder = name, folder
-        self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")},
-            **settings.environment(),
-            "PYTHONPATH": str(ROOT),
-        }
+        self._environment = surroundings(**settings.environment())
         self.start()
 
     def start(self) -> None:

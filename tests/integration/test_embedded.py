@@ -16,6 +16,7 @@ from fixwurx_celery.embedded.server import server_binary, server_configuration
 from fixwurx_celery.errors import ConfigurationError, FixwurxError, NotBuilt
 from fixwurx_celery.settings import Settings
 from tests.support.commands import Desk, desk
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 
@@ -215,12 +216,7 @@ def holding(at: Desk, until: str) -> "Iterator[subprocess.Popen[str]]":
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(at.folder / "state")],
         cwd=at.folder,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")},
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-            "TMPDIR": str(at.temporary),
-            "DESK_MARK": at.mark,
-        },
+        env=surroundings(TMPDIR=str(at.temporary), DESK_MARK=at.mark),
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

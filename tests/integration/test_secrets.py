@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import threading
 import urllib.parse
@@ -21,6 +20,7 @@ from tests.support.controllers import command, controller, environment, running_
 from tests.support.flower import flower
 from tests.support.processes import nodes
 from tests.support.server import Server, start_server
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 PASSWORD = "s3cr3t/of#the?store"  # with all that must be quoted in an address
@@ -164,7 +164,7 @@ def test_no_password_is_shown_anywhere(
 @pytest.mark.parametrize("variable", ["FIXWURX_REDIS_URL", "FIXWURX_BROKER_URL"])
 def test_an_address_that_cannot_be_read_is_not_quoted(variable: str, tmp_path: Path) -> None:
     for wrong in ("redis://:s3cr3t/x#y@host:1/0", "redis://u:s3cr3t@host:port/0", "s3cr3t"):
-        env = {**os.environ, variable: wrong, "XDG_STATE_HOME": str(tmp_path)}
+        env = surroundings(**{variable: wrong}, XDG_STATE_HOME=str(tmp_path))
         done = subprocess.run(
             command("doctor"), env=env, capture_output=True, text=True, check=False, timeout=60
         )

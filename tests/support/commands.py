@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,19 +84,13 @@ class Desk:
         return self._variables(**defaults | self.environment | environment)
 
     def _variables(self, **environment: str) -> dict[str, str]:
-        inherited = {
-            key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")
-        }
-        return {
-            **inherited,
-            "PYTHONPATH": str(ROOT),
+        own = {
             "TMPDIR": str(self.temporary),
             "DESK_MARK": self.mark,
             "FIXWURX_STATE_DIR": str(self.state),
             "FIXWURX_ENGINE": SCRIPTED,
-            **self.environment,
-            **environment,
         }
+        return surroundings(**own | self.environment | environment)
 
     def start(self, *arguments: str, **environment: str) -> Started:
         return self._start(self.command(*arguments), self.variables(**environment))

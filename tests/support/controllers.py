@@ -1,6 +1,5 @@
 """Controllers and commands as processes of their own, ended with the block that started them."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fixwurx_celery.settings import Settings
+from tests.support.surroundings import surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
     """What a process is told: these settings and no others."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")}
-    return {**kept, **settings.environment(), "PYTHONPATH": str(ROOT), **more}
+    return surroundings(**{**settings.environment(), **more})
 
 
 def command(*arguments: str) -> list[str]:

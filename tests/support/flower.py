@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fixwurx_celery.settings import Settings
-from tests.support.processes import ROOT
 from tests.support.server import free_port
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 CELERY = ("-m", "celery", "-A", "fixwurx_celery", "flower")
@@ -94,8 +93,7 @@ class Flower:
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
     """A shell of the operator's; nothing of this one's about Flower or the cluster."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FIXWURX_", "FLOWER_"))}
-    return {**kept, **settings.environment(), "PYTHONPATH": str(ROOT), **more}
+    return surroundings(**{**settings.environment(), **more})
 
 
 @contextmanager

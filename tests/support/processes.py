@@ -14,6 +14,7 @@ import psutil
 from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
+from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,16 +74,11 @@ def start_node(
     """A node that is registered (unless not waited for). `before` goes before its command, and
     `options` after it."""
     log = folder / f"{name}.log"
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("FIXWURX_")},
-        **settings.environment(),
-        "PYTHONPATH": str(ROOT),
-    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "celery", "-A", "fixwurx_celery", "worker",
              "-n", name, "--loglevel", "INFO", *options],
-            env=environment,
+            env=surroundings(**settings.environment()),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -1,19 +1,19 @@
 """`config show` and `config check`, which start nothing."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.support.surroundings import surroundings
 
 EXECUTABLE = Path(sys.executable).parent / "fixwurx-celery"
 
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    inherited = {key: value for key, value in os.environ.items() if "FIXWURX" not in key}
     return subprocess.run(
         [EXECUTABLE, "config", *arguments],
-        env={**inherited, **environment},
+        env=surroundings(**environment),
         capture_output=True,
         text=True,
         timeout=60,
