@@ -29,7 +29,7 @@ from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.server import free_port, server_binary, start_server
 from tests.support.state import remove_namespace
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import ROOT, surroundings
 from tests.support.waiting import wait_until
 
 EXECUTABLE = Path(sys.executable).parent / "fixwurx-celery"
@@ -723,7 +723,7 @@ def test_the_deployed_celery_settings_name_the_same_cluster(real: Real) -> None:
     said = subprocess.run(
         [sys.executable, "-m", "celery", "--config", "celeryconfig", "inspect", "ping",
          "--json", *THE_NODES],
-        env=environment(real.settings), cwd=Path(__file__).resolve().parents[2],
+        env=environment(real.settings), cwd=ROOT,
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 

@@ -13,9 +13,10 @@ from fixwurx_celery.compat import FOLDER
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.commands import Desk, desk
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "fixwurx.md"
+DOCUMENT = ROOT / "docs" / "fixwurx.md"
 NODE = re.compile(r"BUG-123 is assigned to (auto1@\S+)")
 
 HOLDING = """

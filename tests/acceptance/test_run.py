@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.commands import Desk, desk
+from tests.support.surroundings import ROOT
 from tests.support.terminal import terminal
 from tests.support.waiting import wait_until
 
@@ -496,9 +497,7 @@ def test_a_node_that_cannot_start_ends_the_run_with_its_last_words(at: Desk) -> 
         "if 'node1@%h' in sys.orig_argv:\n    raise SystemExit('no luck on this machine')\n"
     )
 
-    ended = at.run(
-        "run", at.bugs(quick("a")), PYTHONPATH=f"{at.folder}:{Path(__file__).parents[2]}"
-    )
+    ended = at.run("run", at.bugs(quick("a")), PYTHONPATH=f"{at.folder}:{ROOT}")
 
     assert ended.status == 1
     assert "node1 cannot be kept running" in ended.err

@@ -186,12 +186,12 @@ def test_a_store_that_is_away_leaves_the_last_picture_pale_and_comes_back(tmp_pa
         store = ClusterStore.from_settings(settings)
         busy_cluster(store)
         store.close()
-        totals = subprocess.Popen(
-            command("watch", "--json", "--interval", "0.2"), env=environment(settings), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        assert totals.stdout is not None
-        first = json.loads(totals.stdout.readline())
+        lines, words = tmp_path / "lines", tmp_path / "words"
+        with lines.open("w") as output, words.open("w") as errors:
+            totals = subprocess.Popen(
+                command("watch", "--json", "--interval", "0.2"), env=environment(settings),
+                stdout=output, stderr=errors,
+            )  # fmt: skip
         with terminal(command("watch"), environment(settings), columns=100) as seen:
             seen.shows("the picture", lambda text: "agents busy" in text)
             server.kill()
@@ -203,16 +203,19 @@ def test_a_store_that_is_away_leaves_the_last_picture_pale_and_comes_back(tmp_pa
             seen.shows("the picture again", lambda text: "away" not in text)
             seen.type(b"\x03")
             assert seen.ends() == 0
-        later = json.loads(totals.stdout.readlines(1)[-1])
+        wait_until("the totals come again", lambda: "is back" in words.read_text(), within_s=20)
+        before = len(lines.read_text())
+        wait_until("one more line", lambda: "\n" in lines.read_text()[before:])
         totals.send_signal(signal.SIGINT)
-        _, words = totals.communicate(timeout=20)
+        totals.wait(timeout=20)
+        first, *_, last = lines.read_text().splitlines()
 
     assert "node1@host" in away
     assert "Connection refused" in older
     assert colours == ("red", "default")
     assert pale
-    assert later.keys() == first.keys()
-    assert "the store is away; trying again\nthe store is back, after" in words
+    assert json.loads(last).keys() == json.loads(first).keys()
+    assert "the store is away; trying again\nthe store is back, after" in words.read_text()
 
 
 # -- watch, elsewhere ------------------------------------------------------------------------

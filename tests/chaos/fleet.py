@@ -21,7 +21,6 @@ from tests.support.waiting import wait_until
 
 __all__ = ["Fleet", "Supervised"]
 
-ROOT = Path(__file__).resolve().parents[2]
 RESTART_AFTER_S = 0.5
 
 

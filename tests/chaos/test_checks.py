@@ -19,6 +19,7 @@ from tests.chaos.nemesis import Freeze, plan
 from tests.chaos.work import Task, make_tasks
 from tests.support.cluster import node, start
 from tests.support.server import Server
+from tests.support.surroundings import ROOT
 
 PLAIN = {"steps": 3, "pace_s": 0.0}
 
@@ -92,7 +93,7 @@ def test_a_second_live_run_is_a_finding_unless_the_first_was_frozen(
     workspace(tmp_path, "a")
     with subprocess.Popen(
         [sys.executable, "-c", program],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -21,8 +21,7 @@ from tests.support.docker_daemon import DockerDaemon
 from tests.support.documented import documented
 from tests.support.images import IMAGE, STORE_IMAGE, Images, NoImages, made_images
 from tests.support.kube import Kube, quiet_port
-from tests.support.processes import ROOT
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import ROOT, surroundings
 from tests.support.waiting import wait_until
 
 helm = pytest.importorskip("helm_python", reason="needs pip install helm-python-sdk")

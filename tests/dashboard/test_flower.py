@@ -15,6 +15,7 @@ from tests.support import cluster
 from tests.support.flower import OURS, Flower, flower, refused
 from tests.support.live_cluster import LiveCluster
 from tests.support.server import free_port, start_server
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 pytest.importorskip("flower")
@@ -93,7 +94,7 @@ def test_nothing_on_the_page_comes_from_elsewhere_or_is_written_in_it(guarded: F
 
 
 def test_the_scripts_write_no_html() -> None:
-    static = Path(__file__).resolve().parents[2] / "fixwurx_celery" / "dashboard" / "static"
+    static = ROOT / "fixwurx_celery" / "dashboard" / "static"
     scripts = sorted(static.glob("*.js"))
 
     assert len(scripts) > 5

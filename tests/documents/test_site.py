@@ -11,8 +11,8 @@ import click
 import pytest
 
 from fixwurx_celery.cli import cli
+from tests.support.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),

@@ -16,10 +16,9 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.commands import Desk, desk
 from tests.support.server import Server, start_server
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import ROOT, surroundings
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 

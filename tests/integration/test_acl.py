@@ -20,8 +20,9 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store.event_log import whole_log
 from tests.support.controllers import command, controller, environment, running_process
 from tests.support.flower import flower
-from tests.support.processes import ROOT, nodes
+from tests.support.processes import nodes
 from tests.support.server import Server, server_binary, start_server
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 DOCUMENT = (ROOT / "docs" / "security.md").read_text("utf-8")

@@ -32,7 +32,6 @@ from tests.support.waiting import wait_until
 Broker = RabbitMQ | RedisBroker
 Outage = Callable[[Any], contextlib.AbstractContextManager[None]]
 
-ROOT = Path(__file__).resolve().parents[2]
 NODES = ("one@here", "two@here")
 STEPS = 3
 FROZEN_S = 11

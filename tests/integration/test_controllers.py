@@ -21,7 +21,6 @@ from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 EVERY_S = 2.0
 KILLS, SEED = 12, 20
 

@@ -26,7 +26,6 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.cluster import bug, finish, node, running
 from tests.support.controllers import (
-    ROOT,
     command,
     controller,
     environment,
@@ -34,6 +33,7 @@ from tests.support.controllers import (
 )
 from tests.support.pages import series, value
 from tests.support.server import Server, free_port, start_server
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 

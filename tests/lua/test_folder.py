@@ -12,8 +12,8 @@ from fixwurx_celery.store import ClusterStore, keys
 from fixwurx_celery.store.scaling_state import ScalingState
 from fixwurx_celery.store.scripts import load_all, parse
 from tests.lua.test_statuses import SCENARIOS
+from tests.support.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LUA = ROOT / "fixwurx_celery" / "store" / "lua"
 DASHBOARD = ROOT / "fixwurx_celery" / "dashboard"
 SCRIPTS = sorted(LUA.glob("*.lua"))

@@ -14,9 +14,9 @@ from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import ProvidedState, Provider
 from tests.providers.conftest import MakeCluster
 from tests.support.kube import Kube
-from tests.support.processes import ROOT
 from tests.support.provided_cluster import SPEC, ProvidedCluster
 from tests.support.provider_beds import KubernetesBed
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.kubernetes

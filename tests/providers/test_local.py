@@ -20,8 +20,7 @@ from fixwurx_celery.providers import LaunchOrder, ProvidedNode, ProvidedState, o
 from fixwurx_celery.providers.local import LocalProvider, supervisor_folder
 from fixwurx_celery.settings import Settings
 from tests.support.live_cluster import LiveCluster
-from tests.support.processes import ROOT
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import ROOT, surroundings
 from tests.support.waiting import wait_until
 
 SPEC = NodeSpec(agents=3, capabilities=frozenset({"python", "quick"}))

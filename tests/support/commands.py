@@ -18,7 +18,6 @@ import psutil
 from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = "tests.support.engines:Scripted"
 GONE_WITHIN_S = 15.0
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from fixwurx_celery.settings import Settings
 from tests.support.surroundings import surroundings
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
     """What a process is told: these settings and no others."""

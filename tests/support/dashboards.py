@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.surroundings import ROOT
+
 RULES = ROOT / "docker" / "prometheus" / "alerts.yaml"
 CONFIG = ROOT / "docker" / "prometheus" / "prometheus.yaml"
 TRIALS = ROOT / "tests" / "prometheus" / "alerts.yaml"

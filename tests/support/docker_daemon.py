@@ -22,7 +22,8 @@ from typing import Any
 
 import psutil
 
-from tests.support.processes import ROOT, freeze
+from tests.support.processes import freeze
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 __all__ = ["SHOWN", "DockerDaemon", "NoDocker", "start_docker", "unmount_below"]

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.support.processes import ROOT
+from tests.support.surroundings import ROOT
 
 __all__ = ["documented"]
 

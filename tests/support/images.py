@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support.docker_daemon import DockerDaemon
-from tests.support.processes import ROOT
 from tests.support.server import server_binary
+from tests.support.surroundings import ROOT
 
 __all__ = ["BASE", "IMAGE", "STORE_IMAGE", "Images", "NoImages", "made_images"]
 

@@ -19,7 +19,8 @@ from fixwurx_celery.errors import BugUnknown
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import BugRecord
 from tests.support.node_cluster import NodeCluster
-from tests.support.processes import ROOT, NodeProcess, having, nodes
+from tests.support.processes import NodeProcess, having, nodes
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 __all__ = ["LiveCluster", "LongBug"]

@@ -17,8 +17,6 @@ from fixwurx_celery.store import ClusterStore
 from tests.support.surroundings import surroundings
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @dataclass(slots=True)
 class NodeProcess:

@@ -26,11 +26,11 @@ from fixwurx_celery import (
     ScalingCoordinator,
 )
 from fixwurx_celery.domain.words import counted
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 __all__ = ["Story", "script", "story"]
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK = {
     "FIXWURX_ENGINE": "tests.support.engines:Scripted",
     "FIXWURX_HEARTBEAT_INTERVAL_SEC": "0.3",

@@ -9,6 +9,8 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from tests.support.surroundings import ROOT
+
 __all__ = ["FileExporter", "offer", "told"]
 
 NAME = "test_file"
@@ -36,7 +38,7 @@ def offer(folder: Path) -> dict[str, str]:
         "OTEL_TRACES_EXPORTER": NAME,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "TEST_SPANS": str(folder / "spans"),
-        "PYTHONPATH": f"{info.parent}:{Path(__file__).resolve().parents[2]}",
+        "PYTHONPATH": f"{info.parent}:{ROOT}",
     }
 
 

@@ -10,7 +10,7 @@ import yaml
 import fixwurx_celery
 from fixwurx_celery.providers.pod_options import PodOptions
 from fixwurx_celery.settings import Settings
-from tests.support.processes import ROOT
+from tests.support.surroundings import ROOT
 
 helm = pytest.importorskip("helm_python", reason="needs pip install helm-python-sdk")
 validate = pytest.importorskip(

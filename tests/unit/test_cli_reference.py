@@ -1,14 +1,12 @@
 """Help gives each command an example and each option its variable; docs/cli.md is what it says, as
 docs/configuration.md is what the settings say."""
 
-from pathlib import Path
-
 import click
 import pytest
 
 from fixwurx_celery.cli.reference import commands, reference, settings_page
+from tests.support.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {context.command_path: context for context in commands()}
 
 

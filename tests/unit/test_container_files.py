@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from fixwurx_celery.settings import Settings
-from tests.support.processes import ROOT
+from tests.support.surroundings import ROOT
 
 DOCKER = ROOT / "docker"
 CHART = DOCKER / "helm/fixwurx-celery"

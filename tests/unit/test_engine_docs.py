@@ -10,8 +10,9 @@ import pytest
 from fixwurx_celery.engine.adapter import EngineAdapter
 from fixwurx_celery.engine.base import EngineBug
 from fixwurx_celery.engine.factory import Factory
+from tests.support.surroundings import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
+PAGE = ROOT / "docs" / "engines.md"
 
 
 def shown(name: str) -> Factory:

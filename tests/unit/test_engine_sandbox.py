@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from fixwurx_celery.engine.sandbox import why_none
-from tests.support.commands import ROOT
 from tests.support.engine_repos import gcd_repo, is_asleep
+from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
 NOBODY = 65534

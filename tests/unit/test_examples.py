@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.support.surroundings import ROOT
+
+EXAMPLES = ROOT / "examples"
 PASSES_AS_IT_IS = "leap-second-table"
 NEVER_PASSES = "rounding-contradiction"
 SLOWEST_RUN_S = 30.0

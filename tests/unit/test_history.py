@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,8 @@ from fixwurx_celery.store.history import (
     check,
     tick_gaps_ms,
 )
+from tests.support.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LUA = ROOT / "fixwurx_celery" / "store" / "lua"
 
 CLEAN = """

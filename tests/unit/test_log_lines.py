@@ -13,8 +13,8 @@ import pytest
 from fixwurx_celery.cluster.scaler import EVENTS
 from fixwurx_celery.logs import JsonFormatter, Line, Outage, PlainFormatter, event, words
 from fixwurx_celery.worker.celery_logs import FewOfTicks
+from tests.support.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ABOUT: dict[str, Any] = {"bug": "BUG-1", "epoch": 17, "node": "node1@host"}
 
 

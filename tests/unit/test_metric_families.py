@@ -17,8 +17,8 @@ from fixwurx_celery.metrics.reference import table
 from fixwurx_celery.store import scripts
 from fixwurx_celery.store.measurement import Line, Measurement, NodeReading, ScalingBounds
 from tests.support.pages import by, series, value
+from tests.support.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LUA = Path(scripts.__file__).parent / "lua"
 UNITS = ("seconds", "bytes", "ratio", "info", "total")
 

@@ -18,6 +18,7 @@ from fixwurx_celery.engine.base import JSON
 from fixwurx_celery.engine.process import Processes
 from fixwurx_celery.engine.sandbox import why_none
 from tests.support.engine_repos import confined, processes_naming, wait_until, write_tree
+from tests.support.surroundings import ROOT
 
 COMMAND = "python -m pytest -q -x"
 ENVIRONMENT = {
@@ -357,7 +358,7 @@ def test_hosts_and_runs_die_with_their_owner(tmp_path: Path, sandbox: str, below
         [sys.executable, "-c", OWNER, str(tmp_path), sandbox],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     assert owner.stdout is not None
     host = psutil.Process(int(owner.stdout.readline().split()[1]))

@@ -13,6 +13,7 @@ from fixwurx_celery.providers.docker_options import KNOWN, DockerOptions
 from fixwurx_celery.providers.options import read_options, split_kinds
 from fixwurx_celery.providers.pod_options import OF_A_KIND, PodOptions
 from fixwurx_celery.settings import Settings
+from tests.support.surroundings import ROOT
 
 SPEC = {"nodeSelector", "tolerations", "containers", "restartPolicy"}
 USUAL = NodeSpec(agents=9, capabilities=frozenset({"python"}))
@@ -114,7 +115,7 @@ def test_all_problems_of_kubernetes_are_told_at_once_each_with_the_way_out() -> 
 
 # -- what docs/providers.md says -----------------------------------------------------------------
 
-PAGE = (Path(__file__).parents[2] / "docs/providers.md").read_text()
+PAGE = (ROOT / "docs/providers.md").read_text()
 
 
 def section(title: str) -> str:

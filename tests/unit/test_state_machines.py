@@ -1,13 +1,13 @@
 """The diagrams of docs/state-machines.md are the code's transitions."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from fixwurx_celery.domain.bugs import TERMINAL, TRANSITIONS, BugState, Outcome, terminal_state
+from tests.support.surroundings import ROOT
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "state-machines.md"
+PAGE = ROOT / "docs" / "state-machines.md"
 
 
 def edges(title: str) -> set[tuple[str, str]]:
