@@ -260,8 +260,8 @@ def documented_release(release: Release, tmp_path: Path) -> Iterator[Release]:
 def test_what_is_documented_is_done_as_it_is_written(
     documented_release: Release, tmp_path: Path
 ) -> None:
-    """`helm` is a stand-in on the library of that name, and ports are others; all else is typed as it
-    stands there."""
+    """`helm` is a stand-in on the library of that name, and ports are others; all else is typed as
+    it stands there."""
     for program in ("kubectl", "nsenter", "socat"):  # the kubelet forwards with the last two
         if not shutil.which(program):
             pytest.skip(f"needs {program}")

@@ -237,7 +237,7 @@ def test_a_node_with_the_options_of_the_page_works_and_its_secret_goes_as_it_is_
     [command] = re.findall(r"`(kubectl [^`]+)`", section("providers.md", "kubernetes"))
     words = shlex.split(command.replace("CLUSTER", cluster.id))
     environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubernetes_bed.kubeconfig)}
-    subprocess.run([*words, "-n", documented_namespace], env=environment, check=True, timeout=60)
+    subprocess.run(words, env=environment, check=True, timeout=60)
     assert not kube.has(f"{in_namespace}/secrets/fixwurx-{cluster.id}")
 
 
