@@ -25,7 +25,7 @@ from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.commands import Desk, desk
-from tests.support.documented import blocks, pages, prose
+from tests.support.documented import blocks, pages, prose, shown
 from tests.support.server import free_port, start_server
 from tests.support.shell import Shell
 from tests.support.terminal import terminal
@@ -348,6 +348,23 @@ def serves(stage: Stage, command: str) -> None:
     sign = "celerybeat-schedule*" if command.endswith(" beat") else "pulse-*"
     with stage.shell.beside(f"exec {command}", folder.name, **own) as said:
         wait_until(f"{command} works: {said()}", lambda: [*folder.rglob(sign)], within_s=40)
+
+
+def test_the_readmes_program_hands_in_a_bug(stage: Stage) -> None:
+    [text] = shown("README.md", "On machines", "python")
+    shutil.copytree(stage.at.folder / "repo", stage.at.folder / "shop")
+    port, me = free_port(), "-c user.name=me -c user.email=me@localhost"
+    stage.shell(
+        f"git init -qb main && git add . && git {me} commit -qm shop && git update-server-info",
+        "shop",
+    )
+    program = text.replace("https://git.example/shop.git", f"http://127.0.0.1:{port}/.git")
+    (stage.at.folder / "program.py").write_text(program.replace("BUG-123", "BUG-125"))
+
+    with stage.shell.beside(f"exec python -m http.server -b 127.0.0.1 {port}", "shop"):
+        fetched(f"http://127.0.0.1:{port}/")
+        said = stage.shell("python program.py")
+        assert said == "FIXED\n", stage.served.bug("BUG-125").outcome
 
 
 Typing = Callable[[Stage, str], None]
