@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documented import documented, section, shown
+from tests.support.documented import documented, prose, shown
 from tests.support.images import BUILD_S, IMAGE, STORE_IMAGE, WITHOUT_AN_INDEX, Images
 from tests.support.waiting import wait_until
 
@@ -185,8 +185,8 @@ def test_the_command_line_is_in_it(images: Images) -> None:
 
 def test_what_is_documented_is_done_as_it_is_written(images: Images) -> None:
     build, *others = documented("containers.md", "The image")
-    prose = section("containers.md", "The image")
-    assert f"`{' '.join(WITHOUT_AN_INDEX)}`" in prose
+    said = "\n".join(line for _, line in prose("containers.md"))
+    assert f"`{' '.join(WITHOUT_AN_INDEX)}`" in said
 
     program, *words, folder = shlex.split(build)
     assert program == "docker"

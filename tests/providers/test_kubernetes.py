@@ -18,7 +18,7 @@ from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import ProvidedState, Provider
 from tests.providers.conftest import MakeCluster
-from tests.support.documented import section, shown
+from tests.support.documented import prose, shown
 from tests.support.kube import Kube
 from tests.support.provided_cluster import SPEC, ProvidedCluster
 from tests.support.provider_beds import KubernetesBed
@@ -234,9 +234,14 @@ def test_a_node_with_the_options_of_the_page_works_and_its_secret_goes_as_it_is_
     assert kube.has(f"{in_namespace}/secrets/fixwurx-{cluster.id}")
     if not shutil.which("kubectl"):
         pytest.skip("the rest needs kubectl")
-    [command] = re.findall(r"`(kubectl [^`]+)`", section("providers.md", "kubernetes"))
+    lines = "\n".join(line for _, line in prose("providers.md"))
+    [command] = re.findall(r"`(kubectl [^`]+)`", lines)
     words = shlex.split(command.replace("CLUSTER", cluster.id))
-    environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubernetes_bed.kubeconfig)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(kubernetes_bed.folder),  # kubectl keeps what it has seen there
+        "KUBECONFIG": str(kubernetes_bed.kubeconfig),
+    }
     subprocess.run(words, env=environment, check=True, timeout=60)
     assert not kube.has(f"{in_namespace}/secrets/fixwurx-{cluster.id}")
 
