@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,22 @@ def test_where_the_proxy_does_the_login_flower_answers_it_under_its_own_name_alo
             ]
 
     assert answers == [403, 200]
+
+
+def test_on_a_socket_a_flower_without_a_login_answers_the_proxy_under_any_name(
+    shown: Settings, folder: Path
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="fl", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        door = f"{name}/door"
+        with (
+            flower(shown, folder, f"--unix_socket={door}", prefix=PREFIX) as bare,
+            nginx(location(f"http://unix:{door}:")) as port,
+        ):
+            page = replace(bare, port=port).ask(f"{PREFIX}/cluster", Host="flower.example")
+
+    assert page.status == 200
+    assert "Nodes cannot be drained from here" in page.text
 
 
 @pytest.mark.browser

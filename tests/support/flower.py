@@ -121,9 +121,12 @@ def flower(
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     started = Flower(port, process, log, login)
+    doors = [Path(each.partition("=")[2]) for each in options if each.startswith("--unix_socket=")]
 
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"
+        if doors:
+            return doors[0].is_socket()
         try:
             return bool(started.ask(f"{prefix}/cluster/static/main.js").status)
         except OSError:
