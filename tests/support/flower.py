@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,9 +126,11 @@ def flower(
 
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"
-        if doors:
-            return doors[0].is_socket()
         try:
+            if doors:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.connect(str(doors[0]))
+                return True
             return bool(started.ask(f"{prefix}/cluster/static/main.js").status)
         except OSError:
             return False
