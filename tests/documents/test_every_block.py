@@ -10,9 +10,9 @@ from tests.documents.test_commands import COMMAND, ELSEWHERE, without_comment
 from tests.support.documented import Block, blocks, pages
 from tests.support.surroundings import ROOT
 
-ASK = {"shown", "documented", "edges"}
-"""What tests call with a page and a heading, and at most a kind, to be given its blocks."""
 KINDS = {"shown": "sh", "documented": "sh", "edges": "mermaid"}
+"""What tests call with a page and a heading to be given its blocks, of this kind unless they name
+another."""
 GENERATED = {"cli.md", "configuration.md", "redis-keys.md", "../bench/RESULTS.md"}
 """Written by the code itself; what they show is compared with it."""
 SET = re.compile(r"export [A-Z_]+=|\. |pip install ")
@@ -25,11 +25,15 @@ def asked_for() -> frozenset[tuple[str, str, str]]:
     found = set()
     for path in (ROOT / "tests").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ASK:
-                words = [one.value for one in node.args if isinstance(one, ast.Constant)]
-                if len(words) in (2, 3):
-                    kind = KINDS[node.func.id] if len(words) == 2 else words[2]  # type: ignore[attr-defined]
-                    found.add((str(words[0]), str(words[1]), str(kind)))
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+            words = [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
+            match words:
+                case [page, heading] if name in KINDS:
+                    found.add((page, heading, KINDS[name]))
+                case [page, heading, kind] if name in KINDS:
+                    found.add((page, heading, kind))
     return frozenset(found)
 
 

@@ -39,12 +39,14 @@ class Answer:
 
 @dataclass(slots=True)
 class Flower:
-    """One Flower. `login` is sent with every request that does not say otherwise."""
+    """One Flower. `login` is sent with every request that does not say otherwise; all come from the
+    address `comes_from`."""
 
     port: int
     process: "subprocess.Popen[bytes]"
     log: Path
     login: str = ""
+    comes_from: str = "127.0.0.1"
     cookies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -62,7 +64,9 @@ class Flower:
             given["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
         if self.cookies:
             given["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=20, source_address=(self.comes_from, 0)
+        )
         try:
             connection.request(method, path, body, given)
             got = connection.getresponse()
@@ -84,11 +88,13 @@ class Flower:
         self.cookies[name] = value
         return value
 
-    def act(self, what: str, content: Mapping[str, str], token: str, **headers: str) -> Answer:
+    def act(
+        self, what: str, content: Mapping[str, str], token: str, prefix: str = "", **headers: str
+    ) -> Answer:
         """As the page's buttons do it."""
         sent = {"Content_Type": "application/json", "X_XSRFToken": token, **headers}
         body = json.dumps(content).encode()
-        return self.ask(f"/api/fixwurx/{what}", "POST", body, **sent)
+        return self.ask(f"{prefix}/api/fixwurx/{what}", "POST", body, **sent)
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
@@ -115,9 +121,12 @@ def flower(
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     started = Flower(port, process, log, login)
+    doors = [Path(each.partition("=")[2]) for each in options if each.startswith("--unix_socket=")]
 
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"
+        if doors:
+            return doors[0].is_socket()
         try:
             return bool(started.ask(f"{prefix}/cluster/static/main.js").status)
         except OSError:
