@@ -1,19 +1,17 @@
 """A program that brings its own cluster: FixWurx's usage example, and all ways in which it ends."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from fixwurx_celery.compat import FOLDER
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.commands import Desk, desk
-from tests.support.documented import shown
+from tests.support.documented import documented, shown
+from tests.support.shell import Shell
 from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
@@ -64,16 +62,13 @@ def test_the_example_runs_with_fixwurxs_own_imports(at: Desk) -> None:
         "from resource_manager_extension import ClusterResourceManager\n"
         "from parallel_executor import ParallelExecutor\n" + body
     )
-    printed = subprocess.run(
-        [sys.executable, "-m", "fixwurx_celery.compat"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    assert printed == str(FOLDER)
-    root = str(ROOT)
+    (at.folder / "main.py").write_text(text)
+    [command] = documented("fixwurx.md", "In ten minutes")
+    assert command.startswith('PYTHONPATH="')
 
-    ended = at.start_python(program(at, text), PYTHONPATH=f"{printed}:{root}").end(within_s=30)
+    said = Shell(at)(command.replace(')"', f'):{ROOT}"', 1))  # which a reader has installed
 
-    assert ended.status == 0, ended.err
-    assert NODE.search(ended.out), ended.out
+    assert NODE.search(said), said
     at.check_nothing_is_left()
 
 

@@ -22,7 +22,6 @@ from tests.support.waiting import wait_until
 
 pytest.importorskip("flower")
 
-HEADING: Final = "Behind a proxy"
 PREFIX: Final = "/flower"
 UPSTREAM: Final = "http://127.0.0.1:5555"
 OF_THE_BROWSER: Final = "proxy_set_header Host $http_host;"
@@ -30,7 +29,7 @@ OF_THE_BROWSER: Final = "proxy_set_header Host $http_host;"
 
 def location(upstream: str) -> str:
     """The block of the page, before that Flower."""
-    [block] = documented.shown("dashboard.md", HEADING, "nginx")
+    [block] = documented.shown("dashboard.md", "Behind a proxy", "nginx")
     assert UPSTREAM in block
     return block.replace(UPSTREAM, upstream)
 
@@ -38,7 +37,7 @@ def location(upstream: str) -> str:
 @pytest.fixture(scope="module")
 def behind(shown: Settings, folder: Path) -> Iterator[Flower]:
     """The Flower of the page, reached through nginx by somebody at 127.0.0.2."""
-    [command] = documented.documented("dashboard.md", HEADING)
+    [command] = documented.documented("dashboard.md", "Behind a proxy")
     login, *program, prefix, headers = shlex.split(command)
     variable, _, password = login.partition("=")
     assert program == ["fixwurx-celery", "flower"]

@@ -29,6 +29,10 @@ ENGINES = {
     "factory": shown("engines.md", "FixWurx's engine", "python")[0]
     + shown("fixwurx.md", "The engine", "python")[0],
 }
+MONITORS = {
+    "fixwurx.md": shown("fixwurx.md", "The monitor", "python"),
+    "metrics.md": shown("metrics.md", "FixWurx's SystemMonitor", "python"),
+}
 
 
 @dataclass
@@ -139,14 +143,11 @@ def test_the_executor(fixwurx: Scene, manager: ClusterResourceManager) -> None:
     assert fixwurx.ends("b-1") is BugState.DONE
 
 
-@pytest.mark.parametrize(
-    ("page", "heading"), [("fixwurx.md", "The monitor"), ("metrics.md", "FixWurx's SystemMonitor")]
-)
+@pytest.mark.parametrize("page", MONITORS)
 def test_the_monitor(
-    manager: ClusterResourceManager, monkeypatch: pytest.MonkeyPatch, page: str, heading: str,
-    fixwurx: Scene,
-) -> None:  # fmt: skip
-    [text] = shown(page, heading, "python")
+    fixwurx: Scene, manager: ClusterResourceManager, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    [text] = MONITORS[page]
     port = free_port()
     for name, value in fixwurx.settings.environment().items():
         monkeypatch.setenv(name, value)

@@ -15,6 +15,12 @@ from tests.support.shell import Shell
 from tests.support.waiting import wait_until
 
 
+def masked(text: str) -> str:
+    """Without what differs from machine to machine."""
+    text = re.sub(r"@\S+", "@host", re.sub(r"\d+(\.\d+)?", "N", text))
+    return re.sub(r" +", " ", text)
+
+
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Desk]:
     with desk(tmp_path) as made:
@@ -26,9 +32,9 @@ def test_one_command(at: Desk) -> None:
     program, run, use = shown("tutorial.md", "1. One command")
 
     shell(program)
-    said = shell(run, "shop")
-    assert "discount: FIXED" in said
-    assert "1 of 1 fixed" in said
+    said = shell(f"{run.strip()} 2>&1", "shop")
+    [console] = shown("tutorial.md", "1. One command", "console")
+    assert masked(said) == masked(console)
     said = shell(use, "shop")
     assert "+    return sum(prices) - discount" in said
     assert "1 passed" in said
