@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rabbitmq docker kubernetes browser lint format ci bench up docs chaos soak clean
+.PHONY: help demo test test-all rabbitmq docker kubernetes browser lint audit format ci bench up docs chaos soak clean
 
 help: ## Show this list
 	@grep -E '^[a-z./-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: ## Ask PyPI what holes are known of the versions that are installed
+	$(PYTHON) docker/known_holes.py constraints.txt || test $$? -eq 3
 
 format: $(VENV)/.dev ## Bring the code into form
 	$(BIN)/ruff format .
