@@ -7,10 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from flower.app import Flower, rewrite_handler
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_unix_socket
 
 from fixwurx_celery.cluster import Connection
-from fixwurx_celery.dashboard.access import refuse_open_door
+from fixwurx_celery.dashboard.access import answers_to, refuse_open_door
+from fixwurx_celery.dashboard.guarded import Stranger
 from fixwurx_celery.dashboard.live import LivePicture
 from fixwurx_celery.dashboard.reader import Reader
 from fixwurx_celery.dashboard.routes import ROUTES
@@ -22,6 +26,8 @@ __all__ = ["ClusterFlower"]
 
 THREADS: Final = 4
 TIDY_EVERY_MS: Final = 15_000
+SOCKET_MODE: Final = 0o660
+"""Of `--unix_socket`: for its user, and for the group of the proxy. Flower's own is everybody's."""
 
 Answer = TypeVar("Answer")
 
@@ -50,6 +56,20 @@ class ClusterFlower(Flower):  # type: ignore[misc]
     async def in_thread(self, work: Callable[..., Answer], *given: Any) -> Answer:
         """What blocks must not block the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+
+    def find_handler(self, request: HTTPServerRequest, **given: Any) -> Any:
+        """Flower's own pages, too, are not for every name that a web site gives this host."""
+        if not answers_to(self.options, request.host):
+            return self.get_handler_delegate(request, Stranger)
+        return super().find_handler(request, **given)
+
+    def start_http_server(self) -> int | None:
+        """Listens where it was told; the port, if it is one."""
+        if not self.options.unix_socket:
+            return super().start_http_server()  # type: ignore[no-any-return]
+        server = HTTPServer(self, xheaders=self.options.xheaders)
+        server.add_socket(bind_unix_socket(self.options.unix_socket, mode=SOCKET_MODE))
+        return None
 
     def start(self) -> None:
         """Serves until `stop`."""

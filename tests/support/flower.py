@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ class Flower:
     log: Path
     login: str = ""
     cookies: dict[str, str] = field(default_factory=dict)
+    socket_path: Path | None = None
 
     @property
     def address(self) -> str:
@@ -64,6 +66,9 @@ class Flower:
             given["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
+            if self.socket_path is not None:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(self.socket_path))
             connection.request(method, path, body, given)
             got = connection.getresponse()
             return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
@@ -99,7 +104,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 @contextmanager
 def flower(
     settings: Settings, folder: Path, *options: str, login: str = "", prefix: str = "",
-    command: Sequence[str] = CELERY, port: int = 0, **more: str,
+    command: Sequence[str] = CELERY, port: int = 0, socket_path: Path | None = None, **more: str,
 ) -> Iterator[Flower]:  # fmt: skip
     """A Flower that answers; it is ended at the end."""
     port = port or free_port()
@@ -114,7 +119,7 @@ def flower(
             [sys.executable, *command, *given], env=environment(settings, **more), cwd=folder,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-    started = Flower(port, process, log, login)
+    started = Flower(port, process, log, login, socket_path=socket_path)
 
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"
