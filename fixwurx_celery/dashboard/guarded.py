@@ -72,7 +72,10 @@ class Api(OurHandler):
         """The reason in a line."""
         error = given.get("exc_info", (None, None))[1]
         said = error.get_message() if isinstance(error, HTTPError) else ""
-        if status_code == 401 and self.application.options.basic_auth:
+        # A page says itself that it was logged out; a browser would ask for the password at once,
+        # and every second again.
+        is_page = self.request.headers.get("X-Requested-With") == "XMLHttpRequest"
+        if status_code == 401 and self.application.options.basic_auth and not is_page:
             self.set_header("WWW-Authenticate", 'Basic realm="flower"')
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish(((said or self._reason) + "\n").encode("utf-8", "replace"))

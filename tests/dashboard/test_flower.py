@@ -118,6 +118,15 @@ def test_without_the_login_there_is_nothing(guarded: Flower, path: str, login: s
     assert answer.headers["www-authenticate"].startswith("Basic")
 
 
+def test_a_page_that_asks_on_by_itself_gets_no_password_prompt(guarded: Flower) -> None:
+    answer = guarded.ask(
+        "/api/fixwurx/cluster", login="me:wrong", X_Requested_With="XMLHttpRequest"
+    )
+
+    assert answer.status == 401
+    assert "www-authenticate" not in answer.headers
+
+
 @pytest.mark.parametrize("what", ACTIONS)
 def test_without_the_login_nothing_can_be_done(
     guarded: Flower, what: str, node: cluster.Life, shown_store: ClusterStore
@@ -584,6 +593,30 @@ def test_while_the_store_is_away_the_last_picture_stays_and_comes_back(tmp_path:
     assert sick.status == 503
     assert action.status == 503
     assert [one["id"] for one in after["nodes"]] == ["node1@here"]
+
+
+def test_flower_ends_when_told_also_while_the_store_is_away(tmp_path: Path) -> None:
+    with start_server(tmp_path / "server") as server:
+        settings = Settings(redis_url=server.url)
+        with flower(settings, tmp_path, login="a:b") as started:
+            started.picture()
+            server.kill()
+            wait_for(started, lambda told: bool(told["trouble"]))
+            # Flower asks the nodes when its pages are seen, with patience.
+            started.ask("/workers?refresh=1")
+            started.process.terminate()
+            wait_until("flower has ended", lambda: started.process.poll() is not None, within_s=10)
+
+
+def test_an_address_that_is_taken_is_said_in_words(
+    shown: Settings, folder: Path, guarded: Flower
+) -> None:
+    ended = refused(shown, folder, f"--port={guarded.port}")
+
+    assert ended.returncode == 2
+    assert f"Flower cannot listen on 127.0.0.1:{guarded.port}" in ended.stderr
+    assert "give another --port" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_flower_that_starts_while_the_store_is_away_says_so(tmp_path: Path) -> None:
