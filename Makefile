@@ -30,7 +30,7 @@ docker: $(VENV)/.dev ## Run the tests of containers (root; apt install docker.io
 kubernetes: $(VENV)/.dev ## Run the tests of pods (root; build_kubernetes.sh and build_base_image.sh)
 	$(BIN)/python -m pytest -m kubernetes tests/providers tests/containers
 
-browser: $(VENV)/.dev ## Run the tests of the page of Flower (apt install chromium)
+browser: $(VENV)/.dev ## Run the tests of the page of Flower (apt install chromium nginx)
 	$(BIN)/python -m pytest -m browser tests/dashboard
 
 chaos: $(VENV)/.dev ## Kill, freeze and restart everything at random for two minutes

@@ -5,6 +5,7 @@ The fields that the cluster itself reads are the same for every engine; the othe
 which is checked here for the shipped engine and passed through for one of the user's.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ __all__ = ["SHIPPED_ENGINE", "Manifest", "load_manifest"]
 COMMON: Final = ("id", "agents", "requires", "priority", "timeout", "limits", "expected_seconds")
 CLOCKS: Final = tuple(map(str, BugClock))
 MOST_PROBLEMS: Final = 50
+BUG_OF_JSON: Final = re.compile(r'\s*\{(?!\s*"bugs"\s*:).*"id"')
+"""How JSON Lines begin: with a bug. A manifest of YAML may be written as one object of JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +109,7 @@ def _content(file: str) -> tuple[str, bytes, Path]:
 
 def _entries(name: str, text: str) -> Iterator[Located]:
     """Each bug as it is written."""
-    first = text.lstrip().partition("\n")[0]
-    if name.endswith((".jsonl", ".ndjson")) or (first.startswith("{") and '"id"' in first):
+    if name.endswith((".jsonl", ".ndjson")) or BUG_OF_JSON.match(text):
         yield from read_json_lines(name, text)
         return
     document = read_yaml(name, text)

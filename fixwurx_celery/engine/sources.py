@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -88,13 +89,15 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
     env |= _credentials(source.url)
     fetches = (
         ["--depth=1", "--", url, ref],
-        # A server may refuse a bare commit id: then everything is fetched and looked through.
+        # A server may refuse a bare commit id, or know no part of a history: then everything is
+        # fetched and looked through.
         ["--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*"],
     )
+    names = (["FETCH_HEAD"], [f"refs/remotes/origin/{ref}", ref])
     # A repository by path is a source by path, and may be read where such a one may be.
     local = "user" if workspace.sandbox.may_copy(Path(url.removeprefix("file://"))) else "never"
     said = ""
-    for arguments in fetches:
+    for arguments, wanted in zip(fetches, names, strict=True):
         output = workspace.out / f"fetch-{workspace.number()}"
         git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
         # The clone is the sandbox's user's, in which it is checked out.
@@ -112,13 +115,8 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
         if not finished.passed:
             said = finished.tail(600)
         else:
-            wanted = "FETCH_HEAD" if "--depth=1" in arguments else ref
-            try:
-                workspace.git(
-                    "-c", "advice.detachedHead=false", "checkout", "-q", wanted, cwd=clone
-                )
-            except SourceError as problem:
-                said = str(problem)
+            said = _check_out(wanted, clone, workspace)
+            if said:
                 continue
             shutil.rmtree(clone / ".git")
             _without_traces(clone)
@@ -127,6 +125,19 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
     said = CREDENTIALS.sub("***@", " ".join(said.split()))
     shown = CREDENTIALS.sub("***@", source.url)
     raise SourceError(f"cannot fetch {ref} of {shown}: {said}; check the address and the commit")
+
+
+def _check_out(names: Sequence[str], clone: Path, workspace: Workspace) -> str:
+    """Why none of the names can be checked out; empty when one was."""
+    said = ""
+    for name in names:
+        try:
+            workspace.git("-c", "advice.detachedHead=false", "checkout", "-q", name, cwd=clone)
+        except SourceError as problem:
+            said = str(problem)
+        else:
+            return ""
+    return said
 
 
 def _is_http(url: str) -> bool:

@@ -143,11 +143,14 @@ class Courier:
             except StoreUnavailable as error:
                 self._note(error)
                 self._ending.wait(TRY_AGAIN_S)
+            except Exception:  # the thread goes on: others wait for it
+                log.exception("an order was not carried out")
+                return
             else:
                 self.trouble = ""
                 return
 
-    def _note(self, error: FixwurxError) -> None:
+    def _note(self, error: Exception) -> None:
         if not self.trouble:
             log.warning(words(f"nothing is carried, and it is tried again: {error}"))
         self.trouble = str(error)
@@ -159,7 +162,7 @@ class Courier:
         while not self._ending.is_set():
             try:
                 news = self._watch.look(LOOK_S)
-            except FixwurxError as error:
+            except Exception as error:  # without this thread no bug would ever be complete
                 self._note(error)
                 self._ending.wait(TRY_AGAIN_S)
                 continue

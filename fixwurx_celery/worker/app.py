@@ -16,6 +16,7 @@ from celery.worker.consumer import Consumer
 from fixwurx_celery.broker import PROCESS_BUG, Doorbells, doorbell, make_app, node_queue
 from fixwurx_celery.domain.bugs import ID
 from fixwurx_celery.engine.sandbox import SandboxError
+from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.logs import words
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
@@ -186,7 +187,11 @@ def _connect_signals(app: Celery) -> None:
         queues = app.amqp.queues
         queues.deselect(list(queues.consume_from))
         queues.select_add(node_queue(sender, declare=True))
-        app.fixwurx_node.prepare(sender)
+        try:
+            app.fixwurx_node.prepare(sender)
+        except ConfigurationError as error:
+            log.error(words(str(error), node=sender))
+            raise WorkerShutdown(error.exit_status) from error
 
     def share_memory(**_: Any) -> None:
         gc.collect()

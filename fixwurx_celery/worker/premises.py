@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fixwurx_celery.errors import ConfigurationError
 from fixwurx_celery.logs import words
 from fixwurx_celery.processes import identity, inherit_orphans, is_alive
 from fixwurx_celery.settings import Settings
@@ -24,15 +25,20 @@ log = logging.getLogger(__name__)
 
 
 class Premises:
-    """Taken by the main process before its pool forks; cleared by the warden when it has died."""
+    """Taken by the main process before its pool forks; cleared by the warden when it has died.
+    Raises ConfigurationError where the settings name no folder that the node can write in."""
 
     def __init__(self, settings: Settings) -> None:
         base = settings.work_folder
-        base.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _clear_after_the_dead(base)
-        self.spool = Spool(base / f"spool-{settings.namespace}")
-        self.run_dir = Path(tempfile.mkdtemp(prefix="node-", dir=base))
-        (self.run_dir / "main").write_text(identity(os.getpid()) or "")
+        try:
+            base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _clear_after_the_dead(base)
+            self.spool = Spool(base / f"spool-{settings.namespace}")
+            self.run_dir = Path(tempfile.mkdtemp(prefix="node-", dir=base))
+            (self.run_dir / "main").write_text(identity(os.getpid()) or "")
+        except OSError as error:
+            wrong = f"FIXWURX_WORK_DIR={base} cannot be worked in as user {os.getuid()}"
+            raise ConfigurationError([f"{wrong}: {error.strerror}"]) from error
         inherit_orphans()
         self._warden: subprocess.Popen[bytes] | None = None
         self.keep_warden()

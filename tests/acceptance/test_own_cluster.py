@@ -1,22 +1,20 @@
 """A program that brings its own cluster: FixWurx's usage example, and all ways in which it ends."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from fixwurx_celery.compat import FOLDER
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.commands import Desk, desk
+from tests.support.documented import documented, shown
+from tests.support.shell import Shell
 from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
-DOCUMENT = ROOT / "docs" / "fixwurx.md"
 NODE = re.compile(r"BUG-123 is assigned to (auto1@\S+)")
 
 HOLDING = """
@@ -36,10 +34,8 @@ def at(tmp_path: Path) -> Iterator[Desk]:
 
 def example() -> str:
     """The program that the document shows."""
-    (program,) = re.findall(
-        r"```python\n(from fixwurx_celery import \(.*?)```", DOCUMENT.read_text(), re.S
-    )
-    return str(program)
+    [program] = shown("fixwurx.md", "The usage example", "python")
+    return program
 
 
 def program(at: Desk, text: str) -> str:
@@ -66,16 +62,13 @@ def test_the_example_runs_with_fixwurxs_own_imports(at: Desk) -> None:
         "from resource_manager_extension import ClusterResourceManager\n"
         "from parallel_executor import ParallelExecutor\n" + body
     )
-    printed = subprocess.run(
-        [sys.executable, "-m", "fixwurx_celery.compat"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    assert printed == str(FOLDER)
-    root = str(DOCUMENT.parents[1])
+    (at.folder / "main.py").write_text(text)
+    [command] = documented("fixwurx.md", "In ten minutes")
+    assert command.startswith('PYTHONPATH="')
 
-    ended = at.start_python(program(at, text), PYTHONPATH=f"{printed}:{root}").end(within_s=30)
+    said = Shell(at)(command.replace(')"', f'):{ROOT}"', 1))  # which a reader has installed
 
-    assert ended.status == 0, ended.err
-    assert NODE.search(ended.out), ended.out
+    assert NODE.search(said), said
     at.check_nothing_is_left()
 
 
@@ -177,7 +170,7 @@ def test_a_node_that_cannot_start_is_told_of_and_nothing_is_left(at: Desk) -> No
         "if any('-n' == one for one in sys.orig_argv):\n"
         "    raise SystemExit('no luck on this machine')\n"
     )
-    path = f"{at.folder}:{DOCUMENT.parents[1]}"
+    path = f"{at.folder}:{ROOT}"
 
     ended = at.start_python("-c", HOLDING, PYTHONPATH=path, FIXWURX_BOOT_TIMEOUT_SEC="4").end(60)
 

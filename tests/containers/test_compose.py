@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,9 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+import yaml
 
+from tests.support.dashboards import DASHBOARD, queries
 from tests.support.documented import documented
 from tests.support.images import BASE, IMAGE, STORE_IMAGE, Images
 from tests.support.waiting import wait_until
@@ -164,13 +168,18 @@ def test_nobody_has_more_than_he_needs(up: Stack) -> None:
 
 
 def test_passwords_are_in_no_list_of_processes_and_in_no_log(up: Stack) -> None:
-    text = (up.images.checkout / "docker/.env").read_text()
-    passwords = re.findall(r"^\w+_PASSWORD=(\w+)$", text, re.MULTILINE)
-    assert len(set(passwords)) == 3
-    assert all(len(each) == 48 for each in passwords)
+    made = set(passwords(up).values())
+    assert len(made) == 3
+    assert all(len(each) == 48 for each in made)
 
     shown = up.run("docker compose top; docker compose logs")
-    assert [each for each in passwords if each in shown] == []
+    assert [each for each in made if each in shown] == []
+
+
+def passwords(stack: Stack) -> dict[str, str]:
+    """Those of docker/.env, by whose they are."""
+    text = (stack.images.checkout / "docker/.env").read_text()
+    return dict(re.findall(r"^(\w+)_PASSWORD=(\w+)$", text, re.MULTILINE))
 
 
 def test_commands_of_repositories_have_a_sandbox_in_the_container(up: Stack) -> None:
@@ -273,41 +282,101 @@ def test_with_scaling_the_controller_starts_hardened_nodes_and_stops_them(stack:
 
 
 @pytest.fixture
-def prometheus_image(stack: Stack) -> str:
-    """As the official one is, of this host's program."""
+def monitoring_images(stack: Stack) -> dict[str, str]:
+    """Variables of the compose file. Prometheus' is as the official one is, of this host's program.
+    Grafana is on no package index: in its place is one that answers at its port, as its user."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("needs prometheus (apt install prometheus)")
-    folder = stack.images.folder / "prometheus"
-    folder.mkdir()
-    shutil.copy2(program, folder)
-    (folder / "Dockerfile").write_text(
-        f"FROM {BASE}\nCOPY prometheus /bin/\nRUN mkdir /prometheus && chown 65534 /prometheus\n"
-        'USER nobody\nENTRYPOINT ["/bin/prometheus"]\n'
-        'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]\n'
-    )
-    stack.images.docker("build", "-t", "fixwurx-test-prometheus:1", str(folder), within_s=120)
-    return "fixwurx-test-prometheus:1"
+    built = {}
+    for name, lines in {
+        "prometheus": [
+            "COPY prometheus /bin/",
+            "RUN mkdir /prometheus && chown 65534 /prometheus",
+            "USER nobody",
+            'ENTRYPOINT ["/bin/prometheus"]',
+            'CMD ["--config.file=/etc/prometheus/prometheus.yml", '
+            '"--storage.tsdb.path=/prometheus"]',
+        ],
+        "grafana": [
+            "RUN mkdir /var/lib/grafana && chown 472 /var/lib/grafana",
+            "USER 472",
+            'CMD ["python", "-m", "http.server", "3000", "--directory", "/var/lib/grafana"]',
+        ],
+    }.items():
+        folder = stack.images.folder / name
+        folder.mkdir()
+        shutil.copy2(program, folder)
+        (folder / "Dockerfile").write_text("\n".join([f"FROM {BASE}", *lines]))
+        tag = f"fixwurx-test-{name}:1"
+        stack.images.docker("build", "-t", tag, str(folder), within_s=120)
+        built[f"{name.upper()}_IMAGE"] = tag
+    return built
 
 
-def test_prometheus_finds_the_controller_and_the_alerts(up: Stack, prometheus_image: str) -> None:
-    """Grafana, which the profile brings too, is on no package index: not tried."""
-    up.run(f"PROMETHEUS_IMAGE={prometheus_image} docker compose --profile monitoring up -d --wait "
-           "prometheus", within_s=120)  # fmt: skip
+def test_prometheus_finds_the_controller_and_grafana_would_find_what_it_shows(
+    up: Stack, monitoring_images: dict[str, str]
+) -> None:
+    """As it is written. What Grafana itself makes of its files is not tried; that it can read them,
+    and that each query of the dashboard is answered where they say, is."""
+    [command] = documented("containers.md", "Dashboards")
+    with (up.images.checkout / "docker/.env").open("a") as file:
+        file.writelines(f"{name}={tag}\n" for name, tag in monitoring_images.items())
 
-    def ask(path: str) -> Any:
-        fetch = f"import urllib.request as u; print(u.urlopen('{url}/{path}').read().decode())"
-        return json.loads(up.run(f'docker compose exec -T controller python -c "{fetch}"'))["data"]
+    up.run(command, within_s=240)
 
-    url = "http://prometheus:9090/api/v1"
-    wait_until(
-        "it has scraped the controller",
-        lambda: [each["value"][1] for each in ask("query?query=fixwurx_up")["result"]] == ["1"],
-        within_s=60,
-    )
-    rules = [rule["name"] for group in ask("rules")["groups"] for rule in group["rules"]]
-    assert "FixwurxNoMetrics" in rules
-    up.run("docker compose --profile monitoring rm --stop --force --volumes prometheus")
+    inside = "docker compose --profile monitoring exec -T grafana"
+    provisioning = "/etc/grafana/provisioning"
+    [source] = read(up, f"{inside} cat {provisioning}/datasources/prometheus.yaml")["datasources"]
+    [provider] = read(up, f"{inside} cat {provisioning}/dashboards/fixwurx.yaml")["providers"]
+    [home] = up.run(f"{inside} printenv GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH").split()
+    found = up.run(f"{inside} find {provider['options']['path']} -name '*.json'").split()
+    assert found == [home]
+    assert read(up, f"{inside} cat {home}") == json.loads(DASHBOARD.read_text())
+    assert len(up.run(f"{inside} printenv GF_SECURITY_ADMIN_PASSWORD").strip()) == 48
+    up.run(f"{inside} touch /var/lib/grafana/grafana.db")
+
+    def ask(*paths: str) -> list[Any]:
+        """What the API answers, asked from where Grafana is, at the address that it is given."""
+        fetch = (
+            "import json, sys, urllib.request as u; "
+            f"print(json.dumps([json.load(u.urlopen('{source['url']}/api/v1/' + path))['data'] "
+            "for path in sys.argv[1:]]))"
+        )
+        found: list[Any] = json.loads(
+            up.run(f"{inside} {shlex.join(['python', '-c', fetch, *paths])}")
+        )
+        return found
+
+    def scraped() -> list[str]:
+        [found] = ask("query?query=fixwurx_up")
+        return [each["value"][1] for each in found["result"]]
+
+    wait_until("it has scraped the controller", lambda: scraped() == ["1"], within_s=60)
+    [rules] = ask("rules")
+    assert "FixwurxNoMetrics" in [r["name"] for group in rules["groups"] for r in group["rules"]]
+    asked = [f"query?{urlencode({'query': query})}" for query in queries(interval="1m").values()]
+    assert {answer["resultType"] for answer in ask(*asked)} == {"vector"}
+    assert_reached(up)
+    up.run("docker compose --profile monitoring rm --stop --force --volumes prometheus grafana")
+
+
+def read(stack: Stack, command: str) -> Any:
+    """The YAML or JSON that it prints."""
+    return yaml.safe_load(stack.run(command))
+
+
+def assert_reached(stack: Stack) -> None:
+    """All three, where the page says, from the host of the containers."""
+    password = passwords(stack)["FLOWER"]
+    for address, status in {
+        "http://127.0.0.1:5555/cluster": 401,
+        f"http://fixwurx:{password}@127.0.0.1:5555/cluster": 200,
+        "http://127.0.0.1:9090/-/ready": 200,
+        "http://127.0.0.1:3000": 200,
+    }.items():
+        fetch = ["curl", "-so", "/dev/null", "-w", "%{http_code}", address]
+        assert stack.run(shlex.join([*stack.images.daemon.inside, *fetch])) == str(status), address
 
 
 SERVICES = ("store", "controller", "node", "flower")

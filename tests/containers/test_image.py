@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documented import documented
-from tests.support.images import IMAGE, STORE_IMAGE, Images
+from tests.support.documented import documented, prose, shown
+from tests.support.images import BUILD_S, IMAGE, STORE_IMAGE, WITHOUT_AN_INDEX, Images
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -184,25 +185,31 @@ def test_the_command_line_is_in_it(images: Images) -> None:
 
 def test_what_is_documented_is_done_as_it_is_written(images: Images) -> None:
     build, *others = documented("containers.md", "The image")
+    said = "\n".join(line for _, line in prose("containers.md"))
+    assert f"`{' '.join(WITHOUT_AN_INDEX)}`" in said
 
-    # What the fixture did, with where to find packages in a machine without an index.
-    assert build == f"docker build -t {IMAGE} -f docker/Dockerfile ."
+    program, *words, folder = shlex.split(build)
+    assert program == "docker"
+    # A layer of the fixture's for each of its lines, and so quick.
+    images.docker(*words, "--network=host", *WITHOUT_AN_INDEX, folder, within_s=BUILD_S)
     for command in others:
-        said = images.docker(*command.removeprefix("docker ").split()).stdout
+        said = images.docker(*shlex.split(command)[1:]).stdout
         assert said.startswith("fixwurx-celery ")
 
 
-def test_more_is_installed_on_top_where_it_is_found(images: Images) -> None:
+def test_more_is_installed_on_top_as_it_is_written(images: Images) -> None:
+    """Beside the Dockerfile of the page are a list and the package that it names."""
+    [dockerfile] = shown("containers.md", "The image", "dockerfile")
     folder = images.folder / "derived"
     folder.mkdir()
     [wheel] = images.checkout.glob("wheels/trove_classifiers-*.whl")
     shutil.copy2(wheel, folder)
-    (folder / "Dockerfile").write_text(
-        f"FROM {IMAGE}\nUSER root\nCOPY *.whl /tmp/\n"
-        "RUN pip install --no-cache-dir --no-index /tmp/*.whl\nUSER 10001:10001\n"
-    )
+    (folder / "needs.txt").write_text("--no-index\n--find-links .\ntrove-classifiers\n")
+    (folder / "Dockerfile").write_text(dockerfile)
 
     images.docker("build", "--network=none", "-t", "derived", str(folder), within_s=200)
 
+    assert images.config("derived") == images.config(IMAGE)
     images.docker("run", "--rm", "--network=none", "derived", "python", "-c",
                   "import trove_classifiers, fixwurx_celery")  # fmt: skip
+    assert images.docker("run", "--rm", "--network=none", "derived", "ls", "/src").stdout == ""

@@ -159,7 +159,7 @@ def test_a_login_that_was_set_to_nothing_is_refused(shown: Settings, folder: Pat
 
 def test_a_unix_socket_is_for_its_user_and_group(shown: Settings, tmp_path: Path) -> None:
     path = tmp_path / "flower.sock"
-    with flower(shown, tmp_path, f"--unix_socket={path}", socket_path=path) as started:
+    with flower(shown, tmp_path, f"--unix_socket={path}") as started:
         mode = stat.S_IMODE(path.stat().st_mode)
         page = started.ask("/cluster", Host="flower.example")
 

@@ -1,7 +1,6 @@
 """Users of the store that may no more than they need, as docs/security.md words them: everything
 works as such a user, and what would harm others on the server is refused."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -19,21 +18,21 @@ from fixwurx_celery.errors import NotPermitted
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store.event_log import whole_log
 from tests.support.controllers import command, controller, environment, running_process
+from tests.support.documented import shown
 from tests.support.flower import flower
 from tests.support.processes import nodes
 from tests.support.server import Server, server_binary, start_server
-from tests.support.surroundings import ROOT
 from tests.support.waiting import wait_until
 
-DOCUMENT = (ROOT / "docs" / "security.md").read_text("utf-8")
+COMMANDS = [" ".join(text.replace("\\\n", " ").split())
+            for text in shown("security.md", "A user of the store", "")]  # fmt: skip
 
 
 def rules(user: str) -> list[str]:
     """The rules that the document gives, but for the password."""
-    (line,) = re.findall(
-        rf"^ACL SETUSER {user} on >PASSWORD (.+?)\n(?=\S|\n|```)", DOCUMENT, re.M | re.S
-    )
-    return " ".join(line.replace("\\\n", " ").split()).split()
+    start = f"ACL SETUSER {user} on >PASSWORD "
+    [rest] = [line.removeprefix(start) for line in COMMANDS if line.startswith(start)]
+    return rest.split()
 
 
 @pytest.fixture(scope="module", params=["usual", "redis-server"])

@@ -16,6 +16,7 @@ import pytest
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.logs import JSON, PLAIN
 from tests.support.controllers import controller, environment, running_process
+from tests.support.documented import shown
 from tests.support.live_cluster import LiveCluster
 from tests.support.processes import start_node
 from tests.support.server import Server, start_server
@@ -86,6 +87,10 @@ def test_a_bug_is_followed_through_the_logs_of_two_nodes_by_its_id_and_epochs(
         ("bug_started", "INFO", second, "heir@here"),
         ("bug_finished", "INFO", second, "heir@here"),
     ]
+    example = json.loads(shown("operations.md", "Logs", "json")[0])
+    (given_back,) = [one for one in ours if one.get("event") == example["event"]]
+    assert [*example] == [*given_back]
+    assert example["message"] == given_back["message"]
     (end,) = [one for one in ours if one.get("event") == "bug_finished"]
     assert (end["outcome"], end["state"]) == ("FIXED", "DONE")
     assert end["process"].startswith("heir@here/ForkPoolWorker-")

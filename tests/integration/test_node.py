@@ -202,6 +202,23 @@ def test_a_live_duplicate_of_a_name_is_refused(cluster: NodeCluster, shared: Nod
     assert cluster.wait(cluster.submit({})).worker_id == shared.name
 
 
+def test_a_node_that_cannot_write_in_its_folder_says_so_and_ends(cluster: NodeCluster) -> None:
+    folder = cluster.folder / "unwritable"
+    folder.mkdir()
+    (folder / "a-file").touch()
+    settings = dataclasses.replace(cluster.settings, work_dir=str(folder / "a-file"))
+
+    node = start_node(settings, cluster.store, "n2@here", folder, wait=False)
+
+    assert node.process.wait(timeout=30) == 2
+    said = (
+        f"FIXWURX_WORK_DIR={folder}/a-file cannot be worked in as user {os.getuid()}: File exists"
+    )
+    assert said in node.log.read_text()
+    assert "Traceback" not in node.log.read_text()
+    assert node.state() is None
+
+
 def test_a_killed_node_loses_no_bug_and_leaves_no_process(
     cluster: NodeCluster, shared: NodeProcess, mark: str, tmp_path: Path
 ) -> None:

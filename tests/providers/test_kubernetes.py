@@ -2,6 +2,11 @@
 
 import base64
 import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,7 @@ from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import ProvidedState, Provider
 from tests.providers.conftest import MakeCluster
+from tests.support.documented import prose, shown
 from tests.support.kube import Kube
 from tests.support.provided_cluster import SPEC, ProvidedCluster
 from tests.support.provider_beds import KubernetesBed
@@ -175,6 +181,69 @@ def test_nodes_go_with_their_owner(
     cluster.waits_until_unlisted("n1")
     cluster.waits_until_offline("n1")
     wait_until("its Secret is gone", lambda: not kube.has(secret), within_s=30)
+
+
+@pytest.fixture
+def documented_namespace(kubernetes_bed: KubernetesBed) -> Iterator[str]:
+    """The one of the page, with the controller that it names, on a host with the label that it
+    asks for."""
+    kube, [node] = kubernetes_bed.kube, kubernetes_bed.kube.ask("GET", "/api/v1/nodes")["items"]
+    host = f"/api/v1/nodes/{node['metadata']['name']}"
+    kube.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "fixwurx"}})
+    labelled = kube.ask("GET", host)
+    labelled["metadata"]["labels"]["disk"] = "ssd"
+    kube.ask("PUT", host, labelled)
+    account = "/api/v1/namespaces/fixwurx/serviceaccounts/default"
+    wait_until("the namespace takes pods", lambda: kube.has(account), within_s=20)
+    deploy(kube, "fixwurx")
+    yield "fixwurx"
+    kube.ask("DELETE", "/api/v1/namespaces/fixwurx")
+    gone = "/api/v1/namespaces/fixwurx"
+    wait_until("the namespace is gone", lambda: not kube.has(gone), within_s=90)
+
+
+def test_a_node_with_the_options_of_the_page_works_and_its_secret_goes_as_it_is_written(
+    kubernetes_bed: KubernetesBed, make_cluster: MakeCluster, documented_namespace: str
+) -> None:
+    """Beside what every pod needs here: this host's network and its programs."""
+    kube = kubernetes_bed.kube
+    options = yaml.safe_load(shown("providers.md", "kubernetes", "yaml")[0])
+    assert options["namespace"] == documented_namespace
+    written, needed = options.pop("template"), kubernetes_bed.template()
+    [own], [other] = written["containers"], needed["containers"]
+    mounts = [each for each in other["volumeMounts"] if each["mountPath"] != "/tmp"]
+    template = {
+        **needed,
+        **written,
+        "volumes": written["volumes"] + needed["volumes"],
+        "containers": [{**other, **own, "volumeMounts": own["volumeMounts"] + mounts}],
+    }
+    cluster = make_cluster(kubernetes_bed, template=template, **options)
+
+    cluster.launch("n1")
+    cluster.waits_until_registered("n1")
+
+    in_namespace = f"/api/v1/namespaces/{documented_namespace}"
+    pod = kube.ask("GET", f"{in_namespace}/pods/fixwurx-{cluster.id}-n1")
+    assert pod["metadata"]["labels"]["team"] == "bugs"
+    assert pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+    assert [each["name"] for each in pod["metadata"]["ownerReferences"]] == [ACCOUNT]
+    [container] = pod["spec"]["containers"]
+    assert container["resources"] == own["resources"]
+    assert pod["spec"]["nodeSelector"] == {"disk": "ssd"}
+    assert kube.has(f"{in_namespace}/secrets/fixwurx-{cluster.id}")
+    if not shutil.which("kubectl"):
+        pytest.skip("the rest needs kubectl")
+    lines = "\n".join(line for _, line in prose("providers.md"))
+    [command] = re.findall(r"`(kubectl [^`]+)`", lines)
+    words = shlex.split(command.replace("CLUSTER", cluster.id))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(kubernetes_bed.folder),  # kubectl keeps what it has seen there
+        "KUBECONFIG": str(kubernetes_bed.kubeconfig),
+    }
+    subprocess.run(words, env=environment, check=True, timeout=60)
+    assert not kube.has(f"{in_namespace}/secrets/fixwurx-{cluster.id}")
 
 
 def test_an_owner_that_is_not_there_is_refused_before_anything_is_made(

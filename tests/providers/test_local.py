@@ -19,6 +19,7 @@ from fixwurx_celery.errors import ConfigurationError, ProviderError
 from fixwurx_celery.providers import LaunchOrder, ProvidedNode, ProvidedState, open_provider
 from fixwurx_celery.providers.local import LocalProvider, supervisor_folder
 from fixwurx_celery.settings import Settings
+from tests.support.documented import documented, shown
 from tests.support.live_cluster import LiveCluster
 from tests.support.surroundings import ROOT, surroundings
 from tests.support.waiting import wait_until
@@ -392,6 +393,40 @@ def test_one_that_somebody_else_keeps_running_is_not_started(host: Host) -> None
         provider.list()
 
     assert not host.processes()
+
+
+def test_one_that_is_kept_running_as_it_is_written_outlives_who_launches(
+    host: Host, live: LiveCluster, tmp_path: Path
+) -> None:
+    [command], [block] = documented("providers.md", "local"), shown("providers.md", "local", "yaml")
+    there, here = "/run/fixwurx/nodes", tmp_path / "kept" / "nodes"
+    assert there in command
+    assert there in block
+    options = tmp_path / "options.yaml"
+    options.write_text(block.replace(there, str(here)))
+    settings = dataclasses.replace(
+        live.settings, provider="local", provider_options=str(options)
+    )  # fmt: skip
+    python = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    supervisor = subprocess.Popen(
+        ["sh", "-c", f"exec {command.replace(there, str(here))}"],
+        env=surroundings(HOST_MARK=host.mark, PATH=python), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    first, second = (open_provider(settings, "a") for _ in range(2))
+    assert first is not None
+    assert second is not None
+
+    first.launch(order("w1", live.settings))
+    registers(live, first.worker_id("w1"))
+    first.close()
+
+    assert [node.name for node in second.list()] == ["w1"]
+    assert {process.ppid() for process in host.having("w1@")} & {supervisor.pid}
+    supervisor.terminate()
+    assert supervisor.wait(timeout=30) == 0
+    live.waits_for(WorkerState.OFFLINE, second.worker_id("w1"))
+    host.gone()
+    assert not here.exists()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@
 #     tests/support/build_kubernetes.sh [FOLDER]
 #
 # FOLDER: where the binaries go; default FIXWURX_KUBERNETES_BIN, else ~/.cache/fixwurx-tests/kubernetes.
-# Needs: apt-get install golang-go etcd-server rsync jq make gcc libc6-dev docker.io
+# Needs: apt-get install golang-go etcd-server rsync jq make gcc libc6-dev docker.io socat
 # Takes some six minutes on two cores, 2 GB of disk while it builds, 350 MB afterwards.
 set -eu
 

@@ -40,14 +40,16 @@ class Answer:
 
 @dataclass(slots=True)
 class Flower:
-    """One Flower. `login` is sent with every request that does not say otherwise."""
+    """One Flower. `login` is sent with every request that does not say otherwise; all come from the
+    address `comes_from`."""
 
     port: int
     process: "subprocess.Popen[bytes]"
     log: Path
     login: str = ""
+    comes_from: str = "127.0.0.1"
     cookies: dict[str, str] = field(default_factory=dict)
-    socket_path: Path | None = None
+    door: Path | None = None  # its socket, where it has no port
 
     @property
     def address(self) -> str:
@@ -64,11 +66,13 @@ class Flower:
             given["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
         if self.cookies:
             given["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=20, source_address=(self.comes_from, 0)
+        )
         try:
-            if self.socket_path is not None:
+            if self.door is not None:
                 connection.sock = socket.socket(socket.AF_UNIX)
-                connection.sock.connect(str(self.socket_path))
+                connection.sock.connect(str(self.door))
             connection.request(method, path, body, given)
             got = connection.getresponse()
             return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
@@ -89,11 +93,13 @@ class Flower:
         self.cookies[name] = value
         return value
 
-    def act(self, what: str, content: Mapping[str, str], token: str, **headers: str) -> Answer:
+    def act(
+        self, what: str, content: Mapping[str, str], token: str, prefix: str = "", **headers: str
+    ) -> Answer:
         """As the page's buttons do it."""
         sent = {"Content_Type": "application/json", "X_XSRFToken": token, **headers}
         body = json.dumps(content).encode()
-        return self.ask(f"/api/fixwurx/{what}", "POST", body, **sent)
+        return self.ask(f"{prefix}/api/fixwurx/{what}", "POST", body, **sent)
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
@@ -104,7 +110,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 @contextmanager
 def flower(
     settings: Settings, folder: Path, *options: str, login: str = "", prefix: str = "",
-    command: Sequence[str] = CELERY, port: int = 0, socket_path: Path | None = None, **more: str,
+    command: Sequence[str] = CELERY, port: int = 0, **more: str,
 ) -> Iterator[Flower]:  # fmt: skip
     """A Flower that answers; it is ended at the end."""
     port = port or free_port()
@@ -119,7 +125,8 @@ def flower(
             [sys.executable, *command, *given], env=environment(settings, **more), cwd=folder,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-    started = Flower(port, process, log, login, socket_path=socket_path)
+    doors = [Path(each.partition("=")[2]) for each in options if each.startswith("--unix_socket=")]
+    started = Flower(port, process, log, login, door=doors[0] if doors else None)
 
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"

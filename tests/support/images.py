@@ -22,13 +22,19 @@ from tests.support.docker_daemon import DockerDaemon
 from tests.support.server import server_binary
 from tests.support.surroundings import ROOT
 
-__all__ = ["BASE", "IMAGE", "STORE_IMAGE", "Images", "NoImages", "made_images"]
+__all__ = [
+    "BASE", "IMAGE", "STORE_IMAGE", "WITHOUT_AN_INDEX", "Images", "NoImages", "made_images",
+]  # fmt: skip
 
 BASE: Final = "python:3.11-slim"
 IMAGE: Final = "fixwurx-celery"
 STORE_IMAGE: Final = "fixwurx-test-valkey:1"
 PATH: Final = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 BUILD_S: Final = 500
+WITHOUT_AN_INDEX: Final = (
+    "--build-arg", "PIP_NO_INDEX=1", "--build-arg", "PIP_FIND_LINKS=/src/wheels",
+)  # fmt: skip
+"""As docs/containers.md has it."""
 
 STORE_CLI: Final = '''#!/usr/bin/env python3
 """Valkey's command line, as far as a health check needs it: `valkey-cli ping`."""
@@ -120,10 +126,8 @@ class Images:
 
     def build(self, tag: str = IMAGE, *options: str) -> None:
         """Ours, as docs/containers.md says for a machine without a network."""
-        arguments = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/src/wheels"}
-        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        self.docker("build", "--network=host", *given, "-t", tag, "-f", "docker/Dockerfile",
-                    *options, ".", within_s=BUILD_S)  # fmt: skip
+        self.docker("build", "--network=host", *WITHOUT_AN_INDEX, "-t", tag,
+                    "-f", "docker/Dockerfile", *options, ".", within_s=BUILD_S)  # fmt: skip
 
     def sizes_mb(self, image: str) -> float:
         """The image's own, without its base's, in MB."""

@@ -42,7 +42,8 @@ CONTROLLERS: Final = (
     "pv-protection", "pvc-protection", "replicaset", "serviceaccount", "serviceaccount-token",
     "statefulset",
 )  # fmt: skip
-NODE: Final = "n1"
+NODE: Final = "localhost"
+"""So the API server finds its kubelet, for `kubectl port-forward`."""
 PAUSE: Final = "fixwurx-test-pause:1"
 KERNEL: Final = (
     "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
@@ -151,6 +152,12 @@ class Kube:
         subprocess.run(
             ["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True
         )
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=apiserver",
+             "-days", "2", "-addext", "extendedKeyUsage=clientAuth",
+             "-keyout", str(self.folder / "client.key"), "-out", str(self.folder / "client.crt")],
+            check=True, capture_output=True,
+        )  # fmt: skip
         tokens = self.folder / "tokens.csv"
         tokens.write_text(f'{self.token},admin,admin,"system:masters"\n')
         self._spawn("kube-apiserver", "--etcd-servers", client,
@@ -161,7 +168,10 @@ class Kube:
                     "--service-account-signing-key-file", str(key),
                     "--service-account-issuer", "https://kubernetes.default.svc",
                     "--service-cluster-ip-range", "10.0.0.0/24",
-                    "--endpoint-reconciler-type", "none")  # fmt: skip
+                    "--endpoint-reconciler-type", "none",
+                    "--kubelet-preferred-address-types", "Hostname",
+                    "--kubelet-client-certificate", str(self.folder / "client.crt"),
+                    "--kubelet-client-key", str(self.folder / "client.key"))  # fmt: skip
         wait_until("the API server is ready", self._is_ready, within_s=60)
         self.kubeconfig(self.token, "admin.kubeconfig")
 
@@ -179,7 +189,11 @@ class Kube:
         self.docker.build(PAUSE, "COPY pause /pause", 'ENTRYPOINT ["/pause"]',
                           files=[self.programs["pause"]])  # fmt: skip
         config = self.folder / "kubelet.yaml"
-        config.write_text(yaml.safe_dump({**KUBELET, "port": quiet_port()}))
+        known = {"x509": {"clientCAFile": str(self.folder / "client.crt")}}
+        authentication = {**KUBELET["authentication"], **known}
+        config.write_text(
+            yaml.safe_dump({**KUBELET, "port": quiet_port(), "authentication": authentication})
+        )
         self._spawn("kubelet", "--config", str(config), "--kubeconfig",
                     str(self.folder / "admin.kubeconfig"), "--container-runtime", "docker",
                     "--docker-endpoint", self.docker.url, "--pod-infra-container-image", PAUSE,

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,23 @@ class Prometheus:
 @contextmanager
 def prometheus(folder: Path, target: str, token: str) -> Iterator[Prometheus]:
     """One with our own configuration and rules, that scrapes the target every second."""
-    binary = shutil.which("prometheus")
-    assert binary, "needs prometheus (apt install prometheus)"
     configuration = yaml.safe_load(CONFIG.read_text("utf-8"))
-    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     configuration["rule_files"] = [str(RULES)]
     (job,) = configuration["scrape_configs"]
     (folder / "token").write_text(token, "utf-8")
     job["static_configs"] = [{"targets": [target]}]
     job["authorization"] = {"credentials_file": str(folder / "token")}
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration), "utf-8")
+    with prometheus_of(folder, configuration) as scraping:
+        yield scraping
+
+
+@contextmanager
+def prometheus_of(folder: Path, configuration: Mapping[str, Any]) -> Iterator[Prometheus]:
+    """One with that configuration, that scrapes every second."""
+    binary = shutil.which("prometheus")
+    assert binary, "needs prometheus (apt install prometheus)"
+    every = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}}
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump({**configuration, **every}), "utf-8")
     address = f"127.0.0.1:{free_port()}"
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(

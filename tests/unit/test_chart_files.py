@@ -204,6 +204,18 @@ def test_pods_are_restricted_as_far_as_the_sandbox_allows(case: str) -> None:
             assert spec["automountServiceAccountToken"] is is_controller, name
 
 
+def test_the_image_is_the_one_that_is_named() -> None:
+    objects = rendered({"image": {"repository": "registry.example/fixwurx-celery"}})
+    specs = pod_specs(objects)
+    named = f"registry.example/fixwurx-celery:{fixwurx_celery.__version__}"
+
+    images = {name: spec["containers"][0]["image"] for name, spec in specs.items()}
+    del images["StatefulSet/fw-store"]
+    assert set(images.values()) == {named}
+    [controller] = specs["Deployment/fw-controller"]["containers"]
+    assert {"name": "FIXWURX_NODE_IMAGE", "value": named} in controller["env"]
+
+
 def test_a_node_has_the_time_to_leave_in_order() -> None:
     for drain, grace in (("30", 50), ("90.5", 111)):
         settings = {"FIXWURX_DRAIN_TIMEOUT_SEC": drain}

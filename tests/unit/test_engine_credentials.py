@@ -94,6 +94,20 @@ def test_a_password_is_used_and_in_no_process_list(
         assert not [line for line in server.arguments if shown in line]
 
 
+@pytest.mark.parametrize("ref", ["main", "v1"])
+def test_a_server_that_knows_no_part_of_a_history_has_branches_and_tags(
+    tmp_path: Path, server: Server, credentials: str, ref: str
+) -> None:
+    bare = ["git", "-C", str(tmp_path / "served/r.git")]
+    for command in (["branch", "-f", "main", server.commit], ["tag", "v1", server.commit],
+                    ["update-server-info"]):  # fmt: skip
+        subprocess.run([*bare, *command], check=True, capture_output=True)
+
+    found = attempt(tmp_path, f"http://{credentials}@{server.address}", ref)
+
+    assert found["outcome"] == "FIXED", found
+
+
 def test_a_wrong_password_is_not_told(tmp_path: Path, server: Server) -> None:
     found = attempt(tmp_path, f"http://u:wr0ng@{server.address}", server.commit)
 

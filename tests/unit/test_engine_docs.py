@@ -1,7 +1,6 @@
 """The engines that docs/engines.md shows run as they stand there."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,19 @@ import pytest
 from fixwurx_celery.engine.adapter import EngineAdapter
 from fixwurx_celery.engine.base import EngineBug
 from fixwurx_celery.engine.factory import Factory
-from tests.support.surroundings import ROOT
+from tests.support.documented import shown
 
-PAGE = ROOT / "docs" / "engines.md"
+SHOWN = {
+    "Countdown": shown("engines.md", "Two methods", "python")[0],
+    "engine_for": shown("engines.md", "FixWurx's engine", "python")[0],
+}
 
 
-def shown(name: str) -> Factory:
-    """The factory of that name in one of the page's modules."""
-    for block in re.findall(r"```python\n# our_engines.py\n(.*?)```", PAGE.read_text(), re.S):
-        module: dict[str, Any] = {"__name__": "our_engines"}
-        exec(compile(block, str(PAGE), "exec"), module)
-        if name in module:
-            return Factory(f"our_engines:{name}", module[name])
-    raise AssertionError(f"{PAGE} shows no {name}")
+def factory(name: str) -> Factory:
+    """The one of that name in the page's modules."""
+    module: dict[str, Any] = {"__name__": "our_engines"}
+    exec(compile(SHOWN[name], "engines.md", "exec"), module)
+    return Factory(f"our_engines:{name}", module[name])
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ def shown(name: str) -> Factory:
 )
 def test_it_runs(tmp_path: Path, name: str, phases: list[str], outcome: Any) -> None:
     bug = EngineBug(id="b-1", agents=3, payload={"from": 4})
-    engine = EngineAdapter(shown(name).make(bug, tmp_path, None), "b-1")
+    engine = EngineAdapter(factory(name).make(bug, tmp_path, None), "b-1")
 
     seen = [engine.phase]
     while not engine.is_done():
@@ -53,7 +52,7 @@ def test_it_runs(tmp_path: Path, name: str, phases: list[str], outcome: Any) -> 
 def test_that_of_fixwurx_goes_on_elsewhere(tmp_path: Path) -> None:
     bug = EngineBug(id="b-1", agents=3)
     first, second = (
-        EngineAdapter(shown("engine_for").make(bug, tmp_path, None), "b-1") for _ in range(2)
+        EngineAdapter(factory("engine_for").make(bug, tmp_path, None), "b-1") for _ in range(2)
     )
     for _ in range(5):
         first.tick()

@@ -98,6 +98,12 @@ def test_json_lines_are_known_by_what_is_in_them(folder: Path) -> None:
     assert load(folder, json.dumps(line), "bugs").bugs == load(folder, GOOD).bugs
 
 
+def test_a_manifest_may_be_one_object_of_json(folder: Path) -> None:
+    bug = {"id": "b1", "source": {"path": "repo"}, "reproduce": "python -m pytest -q"}
+
+    assert load(folder, json.dumps({"bugs": [bug]})).bugs == load(folder, GOOD).bugs
+
+
 def test_aliases_and_merge_keys_are_expanded(folder: Path) -> None:
     text = """\
 x-common: &common

@@ -13,6 +13,7 @@ from fixwurx_celery.providers.docker_options import KNOWN, DockerOptions
 from fixwurx_celery.providers.options import read_options, split_kinds
 from fixwurx_celery.providers.pod_options import OF_A_KIND, PodOptions
 from fixwurx_celery.settings import Settings
+from tests.support.documented import shown
 from tests.support.surroundings import ROOT
 
 SPEC = {"nodeSelector", "tolerations", "containers", "restartPolicy"}
@@ -122,9 +123,10 @@ def section(title: str) -> str:
     return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def example(text: str) -> dict[str, Any]:
-    read: dict[str, Any] = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
-    return read
+def read(blocks: list[str]) -> dict[str, Any]:
+    [text] = blocks
+    options: dict[str, Any] = yaml.safe_load(text)
+    return options
 
 
 def test_the_page_names_the_options_of_docker_that_there_are() -> None:
@@ -136,10 +138,12 @@ def test_the_page_names_the_options_of_docker_that_there_are() -> None:
 
 def test_the_examples_for_docker_are_taken(tmp_path: Path) -> None:
     pytest.importorskip("docker")
-    usual, kinds = split_kinds(example(PAGE), [GPU])
+    usual, kinds = split_kinds(read(shown("providers.md", "Providers of nodes", "yaml")), [GPU])
 
-    for given in (example(section("docker")), usual, *kinds.values()):
-        (tmp_path / "o.yaml").write_text(yaml.safe_dump(given))
+    for given in (read(shown("providers.md", "docker", "yaml")), usual, *kinds.values()):
+        text = yaml.safe_dump(given)
+        profile = str(ROOT / "docker/seccomp.json")
+        (tmp_path / "o.yaml").write_text(text.replace("/etc/fixwurx/seccomp.json", profile))
         settings = Settings(provider="docker", provider_options=str(tmp_path / "o.yaml"))
         assert open_provider(settings, "c1") is not None
 
@@ -148,7 +152,9 @@ def test_the_example_for_kubernetes_is_taken() -> None:
     pytest.importorskip("kubernetes")
     from fixwurx_celery.providers.kubernetes_api import container_fields, spec_fields
 
-    options = PodOptions.of(example(section("kubernetes")), spec_fields(), container_fields())
+    options = PodOptions.of(
+        read(shown("providers.md", "kubernetes", "yaml")), spec_fields(), container_fields()
+    )
 
     assert options.owner_path == "deployments/fixwurx-controller"
 

@@ -1,27 +1,16 @@
 """The diagrams of docs/state-machines.md are the code's transitions."""
 
-import re
-
 import pytest
 
 from fixwurx_celery.domain.bugs import TERMINAL, TRANSITIONS, BugState, Outcome, terminal_state
-from tests.support.surroundings import ROOT
-
-PAGE = ROOT / "docs" / "state-machines.md"
-
-
-def edges(title: str) -> set[tuple[str, str]]:
-    """The edges of the diagram below this heading, without those from or to outside."""
-    body = PAGE.read_text(encoding="utf-8").split(f"## {title}\n")[1].split("```")[1]
-    found = re.findall(r"^\s+(\w+) --> (\w+):", body, re.MULTILINE)
-    assert found, f"no edges below {title}"
-    return set(found)
+from tests.support.diagrams import OUTSIDE, edges
 
 
 def test_the_diagram_of_bugs_is_the_transition_table() -> None:
     table = {(str(a), str(b)) for a, following in TRANSITIONS.items() for b in following}
 
-    assert edges("Bug") == table
+    shown = edges("state-machines.md", "Bug")
+    assert {edge for edge in shown if OUTSIDE not in edge} == table
 
 
 def test_every_state_but_a_reservation_leads_to_an_end() -> None:
