@@ -394,6 +394,8 @@ def test_a_choice_that_is_being_made_is_not_undone_by_the_next_picture(
     page: Page, guarded: Flower, shown_store: ClusterStore, node: cluster.Life
 ) -> None:
     page.open(guarded)
+    # Not the one of the test before, which the last picture may still have.
+    page.shows("the strategy", lambda drawn: drawn["strategy"] == "WEIGHTED_CAPACITY")
     page.page.locator("#strategy").select_option("RANDOM")
     cluster.running(shown_store, node, cluster.bug("b-meanwhile"))
 
