@@ -131,6 +131,10 @@ def flower(
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"
         try:
+            if doors:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.connect(str(doors[0]))
+                return True
             return bool(started.ask(f"{prefix}/cluster/static/main.js").status)
         except OSError:
             return False
