@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-__all__ = ["has_login", "is_name_of_this_host", "refuse_open_door"]
+__all__ = ["answers_to", "has_login", "is_name_of_this_host", "refuse_open_door"]
 
 
 def has_login(options: Any) -> bool:
@@ -15,7 +15,14 @@ def has_login(options: Any) -> bool:
 
 
 def refuse_open_door(options: Any) -> None:
-    """Raises UsageError when others than this host could reach a Flower that has no login."""
+    """Raises UsageError when others than this host could reach a Flower that has no login, or one
+    that keeps out nobody."""
+    if not all(map(_keeps_out, options.basic_auth or ())):
+        raise click.UsageError(
+            "--basic_auth (FLOWER_BASIC_AUTH) must be NAME:PASSWORD, both of ASCII characters and "
+            "neither empty; several with commas between them. What is set to nothing would let "
+            "everybody in: leave it out for no login"
+        )
     if has_login(options) or options.unix_socket or _is_loopback(options.address):
         return
     where = options.address or "every address of this host"
@@ -24,6 +31,18 @@ def refuse_open_door(options: Any) -> None:
         "and patches: give --basic_auth=NAME:PASSWORD (or --auth with an --auth_provider), or "
         "leave out --address, and it listens on 127.0.0.1 alone"
     )
+
+
+def _keeps_out(login: str) -> bool:
+    """Whether it takes knowing something to log in. Flower cannot compare what is not ASCII."""
+    name, _, password = login.partition(":")
+    return bool(name.strip() and password.strip()) and login.isascii()
+
+
+def answers_to(options: Any, host: str) -> bool:
+    """Whether who asks under this name may be answered. Without a login, a browser on this host
+    could be made to read for other sites."""
+    return bool(has_login(options) or options.unix_socket or is_name_of_this_host(host))
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,16 +1,24 @@
 """Flower, with the cluster's page in it."""
 
 import asyncio
+import gc
+import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+import click
 from flower.app import Flower, rewrite_handler
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_unix_socket
 
 from fixwurx_celery.cluster import Connection
-from fixwurx_celery.dashboard.access import refuse_open_door
+from fixwurx_celery.dashboard.access import answers_to, refuse_open_door
+from fixwurx_celery.dashboard.guarded import Stranger
 from fixwurx_celery.dashboard.live import LivePicture
 from fixwurx_celery.dashboard.reader import Reader
 from fixwurx_celery.dashboard.routes import ROUTES
@@ -22,6 +30,9 @@ __all__ = ["ClusterFlower"]
 
 THREADS: Final = 4
 TIDY_EVERY_MS: Final = 15_000
+ENDS_WITHIN_S: Final = 3.0
+SOCKET_MODE: Final = 0o660
+"""Of `--unix_socket`: for its user, and for the group of the proxy. Flower's own is everybody's."""
 
 Answer = TypeVar("Answer")
 
@@ -51,10 +62,45 @@ class ClusterFlower(Flower):  # type: ignore[misc]
         """What blocks must not block the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
 
+    def find_handler(self, request: HTTPServerRequest, **given: Any) -> Any:
+        """Flower's own pages, too, are not for every name that a web site gives this host."""
+        if not answers_to(self.options, request.host):
+            return self.get_handler_delegate(request, Stranger)
+        return super().find_handler(request, **given)
+
+    def start_http_server(self) -> int | None:
+        """Listens where it was told; the port, if it is one. Raises UsageError when it cannot."""
+        path = self.options.unix_socket
+        try:
+            if not path:
+                return super().start_http_server()  # type: ignore[no-any-return]
+            server = HTTPServer(self, xheaders=self.options.xheaders)
+            server.add_socket(bind_unix_socket(path, mode=SOCKET_MODE))
+        except (OSError, ValueError) as error:
+            where = path or f"{self.options.address or '*'}:{self.options.port}"
+            option = "--unix_socket" if path else "--port"
+            raise click.UsageError(
+                f"Flower cannot listen on {where}: {error}; end what does, or give another {option}"
+            ) from error
+        return None
+
     def start(self) -> None:
-        """Serves until `stop`."""
+        """Serves until `stop`. What is there by now stays: the collector of garbage, which looks
+        through all of it while viewers wait, need not.
+
+        Threads that wait for a broker or a store that is away do not keep it from ending.
+        """
+        gc.freeze()
         self._tidy.start()
-        super().start()
+        # The first look, which takes longest, is over before somebody waits for it.
+        self.io_loop.add_callback(self.live.begin)
+        try:
+            super().start()
+        finally:
+            self.stop()
+            end = threading.Timer(ENDS_WITHIN_S, os._exit, [0])
+            end.daemon = True
+            end.start()
 
     def stop(self) -> None:
         """Harmless when repeated."""

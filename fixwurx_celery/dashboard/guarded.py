@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from flower.views import BaseHandler
 from tornado.web import HTTPError
 
-from fixwurx_celery.dashboard.access import has_login, is_name_of_this_host
 from fixwurx_celery.errors import BugUnknown, FixwurxError, NodeUnknown, StoreUnavailable
 
 if TYPE_CHECKING:
     from fixwurx_celery.dashboard.application import ClusterFlower
 
-__all__ = ["Api", "OurHandler", "in_a_line"]
+__all__ = ["Api", "OurHandler", "Stranger", "in_a_line"]
 
 Answer = TypeVar("Answer")
 
@@ -27,20 +26,15 @@ class OurHandler(BaseHandler):  # type: ignore[misc]
 
     def prepare(self) -> None:
         """Raises HTTPError for whoever may not see the cluster."""
-        options = self.application.options
-        if not has_login(options) and not options.unix_socket:
-            self._refuse_other_names()
         if not self.current_user:
             self.refuse_unknown()
 
-    def _refuse_other_names(self) -> None:
-        """Without a login, a browser on this host could be made to read for other sites."""
-        if not is_name_of_this_host(self.request.host):
-            raise HTTPError(
-                403,
-                "this Flower has no login, and answers only to names of its own host "
-                "(localhost); give it --basic_auth",
-            )
+    def get_current_user(self) -> Any:
+        """As Flower's, which fails over a name or password that is not ASCII."""
+        try:
+            return super().get_current_user()
+        except TypeError as error:
+            raise HTTPError(401) from error
 
     def refuse_unknown(self) -> None:
         """What who is not logged in gets: the way to log in."""
@@ -78,10 +72,28 @@ class Api(OurHandler):
         """The reason in a line."""
         error = given.get("exc_info", (None, None))[1]
         said = error.get_message() if isinstance(error, HTTPError) else ""
-        if status_code == 401 and self.application.options.basic_auth:
+        # A page says itself that it was logged out; a browser would ask for the password at once,
+        # and every second again.
+        is_page = self.request.headers.get("X-Requested-With") == "XMLHttpRequest"
+        if status_code == 401 and self.application.options.basic_auth and not is_page:
             self.set_header("WWW-Authenticate", 'Basic realm="flower"')
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish((said or self._reason) + "\n")
+        self.finish(((said or self._reason) + "\n").encode("utf-8", "replace"))
+
+
+class Stranger(Api):
+    """What every path is to those who ask under another name than this host's own."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Nothing is done here."""
+
+    def prepare(self) -> None:
+        """Raises HTTPError."""
+        raise HTTPError(
+            403,
+            "this Flower has no login, and answers only to names of its own host (localhost); "
+            "give it --basic_auth",
+        )
 
 
 def in_a_line(said: object) -> str:

@@ -37,11 +37,15 @@ class LivePicture:
         """Something was done: the next viewer gets a new picture."""
         self._began_s = float("-inf")
 
-    async def refresh(self) -> None:
-        """Brings the picture up to date, or finds out that the store is away."""
+    def begin(self) -> None:
+        """Has the store read, when it is time for it, and waits for nothing."""
         if self._refreshing is None and time.monotonic() - self._began_s >= REFRESH_S:
             self._began_s = time.monotonic()
             self._refreshing = asyncio.ensure_future(self._refresh())
+
+    async def refresh(self) -> None:
+        """Brings the picture up to date, or finds out that the store is away."""
+        self.begin()
         if self._refreshing is not None:
             # Who knows already that the store is away need not wait for it.
             patience_s = 0 if self.trouble else PATIENCE_S

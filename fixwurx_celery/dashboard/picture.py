@@ -134,7 +134,7 @@ def _ended(record: BugRecord) -> Mapping[str, Any]:
     return {
         "id": record.id,
         "state": str(record.state),
-        "verdict": verdict,
+        "verdict": _cut(verdict),
         "detail": _cut(detail),
         "node": record.worker_id or _last_node(record),
         "runs": record.runs,
@@ -153,7 +153,7 @@ def _last_node(record: BugRecord) -> str:
 def _verdict(outcome: Any) -> tuple[str, str]:
     """The verdict and what there is to say about it, of an outcome of any shape."""
     if not isinstance(outcome, Mapping) or "outcome" not in outcome:
-        return "", "" if outcome is None else json.dumps(outcome)
+        return "", "" if outcome is None else json.dumps(outcome, ensure_ascii=False)
     return str(outcome["outcome"]), str(outcome.get("edit") or outcome.get("reason") or "")
 
 

@@ -1,25 +1,19 @@
 """/metrics and /healthcheck, of which Flower's own ask nobody who they are."""
 
 import hmac
-from typing import TYPE_CHECKING
 
-from flower.views import BaseHandler
 from tornado.web import HTTPError
 
 from fixwurx_celery.dashboard.access import has_login
+from fixwurx_celery.dashboard.guarded import OurHandler
 from fixwurx_celery.metrics.prometheus import default_page
-
-if TYPE_CHECKING:
-    from fixwurx_celery.dashboard.application import ClusterFlower
 
 __all__ = ["Healthcheck", "Metrics"]
 
 
-class Probed(BaseHandler):  # type: ignore[misc]
+class Probed(OurHandler):
     """Open to those who are logged in, and to those who send FIXWURX_METRICS_TOKEN; to all where
     there is neither."""
-
-    application: "ClusterFlower"
 
     def prepare(self) -> None:
         """Raises HTTPError for everybody else."""

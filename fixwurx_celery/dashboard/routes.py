@@ -25,7 +25,7 @@ ROUTES: Final = (
         {"field": "strategy", "act": set_strategy},
         name="strategy-api",
     ),
-    url(r"/cluster/static/(.*)", Asset, {"path": str(ASSETS)}, name="asset"),
+    url(r"/cluster/static/([\w.-]+)", Asset, {"path": str(ASSETS)}, name="asset"),
     url(r"/metrics", Metrics),
     url(r"/healthcheck", Healthcheck),
 )

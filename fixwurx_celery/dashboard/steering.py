@@ -51,7 +51,7 @@ class ActionApi(Api):
         """What was done, in words."""
         try:
             given = json.loads(self.request.body)[self.field]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise HTTPError(400, f'send {{"{self.field}": "..."}}') from error
         if not isinstance(given, str):
             raise HTTPError(400, f"{self.field} must be text")

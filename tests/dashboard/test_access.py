@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pytest
 
-from fixwurx_celery.dashboard.access import is_name_of_this_host, refuse_open_door
+from fixwurx_celery.dashboard.access import answers_to, is_name_of_this_host, refuse_open_door
 
 
 def options(**given: Any) -> Any:
@@ -37,6 +37,28 @@ def test_an_open_door_is_refused_with_the_way_out(address: str) -> None:
 
     assert f"listen on {address or 'every address'}" in refusal.value.message
     assert "--basic_auth=NAME:PASSWORD" in refusal.value.message
+
+
+@pytest.mark.parametrize("login", ["", " ", ":", "me", "me:", ":secret", "me: ", "mé:secret"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_login_that_keeps_out_nobody_is_refused(address: str, login: str) -> None:
+    with pytest.raises(click.UsageError) as refusal:
+        refuse_open_door(options(address=address, basic_auth=["you:word", login]))
+
+    assert "must be NAME:PASSWORD" in refusal.value.message
+    assert "word" not in refusal.value.message.lower().replace("password", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_answered"),
+    [({}, False), ({"basic_auth": ["a:b"]}, True), ({"auth": ".*"}, True),
+     ({"unix_socket": "/run/flower.sock"}, True)],
+)  # fmt: skip
+def test_only_where_somebody_else_asks_for_a_login_any_name_is_answered(
+    given: dict[str, Any], is_answered: bool
+) -> None:
+    assert answers_to(options(**given), "evil.example:5555") is is_answered
+    assert answers_to(options(**given), "localhost:5555")
 
 
 @pytest.mark.parametrize(

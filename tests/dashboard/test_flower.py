@@ -1,6 +1,8 @@
 """The page in a real Flower: where it is, who gets it, and what may be done from it."""
 
 import re
+import stat
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,15 @@ def test_without_the_login_there_is_nothing(guarded: Flower, path: str, login: s
     assert answer.headers["www-authenticate"].startswith("Basic")
 
 
+def test_a_page_that_asks_on_by_itself_gets_no_password_prompt(guarded: Flower) -> None:
+    answer = guarded.ask(
+        "/api/fixwurx/cluster", login="me:wrong", X_Requested_With="XMLHttpRequest"
+    )
+
+    assert answer.status == 401
+    assert "www-authenticate" not in answer.headers
+
+
 @pytest.mark.parametrize("what", ACTIONS)
 def test_without_the_login_nothing_can_be_done(
     guarded: Flower, what: str, node: cluster.Life, shown_store: ClusterStore
@@ -131,6 +142,29 @@ def test_without_the_login_nothing_can_be_done(
 
     assert answer.status == 401
     assert seen(shown_store, node).state is WorkerState.READY
+
+
+@pytest.mark.parametrize("path", [*OUR_PAGES, "/metrics", "/healthcheck"])
+@pytest.mark.parametrize("sent", ["", "!!!", "w6k6w6k=", "/w==", "===="])
+def test_what_is_no_login_is_none(guarded: Flower, path: str, sent: str) -> None:
+    assert guarded.ask(path, login="", Authorization=f"Basic {sent}").status == 401
+
+
+def test_a_login_that_was_set_to_nothing_is_refused(shown: Settings, folder: Path) -> None:
+    ended = refused(shown, folder, "--address=0.0.0.0", FLOWER_BASIC_AUTH="")
+
+    assert ended.returncode == 2
+    assert "FLOWER_BASIC_AUTH) must be NAME:PASSWORD" in ended.stderr
+
+
+def test_a_unix_socket_is_for_its_user_and_group(shown: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "flower.sock"
+    with flower(shown, tmp_path, f"--unix_socket={path}") as started:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        page = started.ask("/cluster", Host="flower.example")
+
+    assert oct(mode) == "0o660"
+    assert page.status == 200
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])
@@ -169,7 +203,18 @@ def test_metrics_are_flowers_and_the_clusters(guarded: Flower, node: cluster.Lif
     assert "fixwurx_up 1.0" in text
 
 
-@pytest.mark.parametrize("path", OUR_PAGES)
+FLOWERS_PAGES = (
+    "/",
+    "/workers?json=1",
+    "/tasks",
+    "/broker",
+    "/metrics",
+    "/healthcheck",
+    "/nothing",
+)
+
+
+@pytest.mark.parametrize("path", [*OUR_PAGES, *FLOWERS_PAGES])
 def test_without_a_login_only_names_of_this_host_are_answered(local: Flower, path: str) -> None:
     refusal = local.ask(PREFIX + path, Host="evil.example:5555")
 
@@ -318,6 +363,7 @@ def test_a_patch_comes_from_the_artifacts_too(
         ("log?bug=nobody", 404, "no bug nobody"),
         ("log", 400, "Missing argument bug"),
         ("log?bug=nobody&run=x", 400, "run must be a number"),
+        (f"log?bug=nobody&run={'9' * 5000}", 400, "run must be a number"),
         ("patch?bug=nobody", 404, "no bug nobody"),
         ("patch?bug=%25s%3Cb%3E", 404, "no bug %s<b>"),
     ],
@@ -341,9 +387,20 @@ def test_each_run_has_its_own_log(
     shown_store.report(run.bug, run.node, run.incarnation, run.epoch, run.runner, log="second\n")
 
     logs = [guarded.ask(f"/api/fixwurx/log?bug={run.bug}{more}").text for more in ("", "&run=1")]
+    never = guarded.ask(f"/api/fixwurx/log?bug={run.bug}&run=3")
     cluster.finish(shown_store, run)
 
     assert logs == ["second\n", "first\n"]
+    assert (never.status, never.text) == (404, f"no run 3 of {run.bug}: it has run 2 times\n")
+
+
+def test_one_that_has_not_run_has_no_log_yet(
+    guarded: Flower, shown_store: ClusterStore, node: cluster.Life
+) -> None:
+    first, waiting = (f"b-{uuid.uuid4().hex[:8]}" for _ in range(2))
+    shown_store.submit([cluster.bug(first, agents=9), cluster.bug(waiting, agents=9)])
+
+    assert guarded.ask(f"/api/fixwurx/log?bug={waiting}").text == f"{waiting} has not run yet\n"
 
 
 # -- what can be done ----------------------------------------------------------------------------
@@ -397,6 +454,35 @@ def test_what_cannot_be_done_is_refused_in_words(
 
     assert (answer.status, said in answer.text) == (status, True), answer.text
     assert not re.search(r"^\s*\[I forged", guarded.log.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"node": null}'],
+    ids=["empty", "broken", "null", "text", "no text", "deep", "null node"],
+)
+def test_a_body_that_is_no_order_is_refused_in_words(guarded: Flower, body: bytes) -> None:
+    token = guarded.open_page()
+
+    answer = guarded.ask(
+        "/api/fixwurx/drain", "POST", body, Content_Type="application/json", X_XSRFToken=token
+    )
+
+    assert answer.status == 400
+    assert answer.text in ('send {"node": "..."}\n', "node must be text\n")
+
+
+def test_a_name_that_is_no_text_is_refused_in_words(guarded: Flower) -> None:
+    answer = guarded.act("drain", {"node": "\ud800"}, guarded.open_page())
+
+    assert (answer.status, answer.text.startswith("no node ?")) == (404, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../page.py", "%2e%2e/page.py", "main.js%00", "/etc/passwd"]
+)
+def test_no_other_file_can_be_had(guarded: Flower, name: str) -> None:
+    assert guarded.ask(f"/cluster/static/{name}").status in (403, 404)
 
 
 FORGED: dict[str, dict[str, str]] = {
@@ -508,6 +594,33 @@ def test_while_the_store_is_away_the_last_picture_stays_and_comes_back(tmp_path:
     assert sick.status == 503
     assert action.status == 503
     assert [one["id"] for one in after["nodes"]] == ["node1@here"]
+
+
+@pytest.mark.slow
+def test_flower_ends_when_told_also_while_the_store_is_away(tmp_path: Path) -> None:
+    from flower.events import Events
+
+    with start_server(tmp_path / "server") as server:
+        settings = Settings(redis_url=server.url)
+        with flower(settings, tmp_path, login="a:b") as started:
+            # A thread of Flower's asks the nodes for events; the second time, without a broker, it
+            # waits for that with no end.
+            time.sleep(1.5 * Events.events_enable_interval / 1000)
+            server.kill()
+            time.sleep(1.5 * Events.events_enable_interval / 1000)
+            started.process.terminate()
+            wait_until("flower has ended", lambda: started.process.poll() is not None, within_s=10)
+
+
+def test_an_address_that_is_taken_is_said_in_words(
+    shown: Settings, folder: Path, guarded: Flower
+) -> None:
+    ended = refused(shown, folder, f"--port={guarded.port}")
+
+    assert ended.returncode == 2
+    assert f"Flower cannot listen on 127.0.0.1:{guarded.port}" in ended.stderr
+    assert "give another --port" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_flower_that_starts_while_the_store_is_away_says_so(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_page_is_there_within_a_second_and_stays_smooth(
 
     print(f"there after {', '.join(f'{s:.2f}' for s in took_s)} s; slow frames: {slow} ms")
     assert cells == RUNNING
-    assert min(took_s) < 1
+    assert max(took_s) < 1  # the first, with nothing in the cache of the browser, is the longest
     assert [ms for ms in slow if ms > 250] == []
 
 

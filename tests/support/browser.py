@@ -27,8 +27,9 @@ DRAWN: Final = """() => {
         state: e.querySelector(".state").textContent,
         free: e.querySelectorAll(".cells > .free").length,
         bugs: Object.fromEntries([...e.querySelectorAll(".cells > [data-phase]")].map((cell) => [
-          cell.querySelector(".bug-id").textContent,
-          [Number(cell.style.getPropertyValue("--span")), cell.querySelector(".phase").textContent],
+          cell.bug,
+          [Number(cell.style.getPropertyValue("--span")),
+            (cell.querySelector(".phase") ?? cell).textContent],
         ])),
       }])),
     gone: texts(document, "#gone-list > li").map((text) => text.split(",")[0]),

@@ -49,6 +49,7 @@ class Flower:
     login: str = ""
     comes_from: str = "127.0.0.1"
     cookies: dict[str, str] = field(default_factory=dict)
+    door: Path | None = None  # its socket, where it has no port
 
     @property
     def address(self) -> str:
@@ -69,6 +70,9 @@ class Flower:
             "127.0.0.1", self.port, timeout=20, source_address=(self.comes_from, 0)
         )
         try:
+            if self.door is not None:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(self.door))
             connection.request(method, path, body, given)
             got = connection.getresponse()
             return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
@@ -121,8 +125,8 @@ def flower(
             [sys.executable, *command, *given], env=environment(settings, **more), cwd=folder,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-    started = Flower(port, process, log, login)
     doors = [Path(each.partition("=")[2]) for each in options if each.startswith("--unix_socket=")]
+    started = Flower(port, process, log, login, door=doors[0] if doors else None)
 
     def answers() -> bool:
         assert process.poll() is None, f"flower has ended:\n{log.read_text()[-3000:]}"

@@ -33,7 +33,11 @@ export async function act(url, content) {
   try {
     const answer = await fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-XSRFToken": token() },
+      headers: {
+        "Content-Type": "application/json",
+        "X-Requested-With": "XMLHttpRequest",
+        "X-XSRFToken": token(),
+      },
       body: JSON.stringify(content),
     });
     isDone = answer.ok;

@@ -51,6 +51,7 @@ export function sync(parent, items, keyOf, create, update) {
       known.delete(key);
     }
   }
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   let place = parent.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
@@ -63,4 +64,6 @@ export function sync(parent, items, keyOf, create, update) {
     else parent.insertBefore(element, place);
     update(element, item);
   }
+  // What is put elsewhere loses the focus.
+  if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }

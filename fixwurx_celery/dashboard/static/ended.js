@@ -61,7 +61,11 @@ export class Ended {
         { role: "cell", "data-title": "outcome" },
         make(
           "span",
-          { class: "verdict", "data-verdict": bug.verdict || bug.state },
+          {
+            class: "verdict",
+            "data-verdict": bug.verdict || bug.state,
+            title: bug.verdict || bug.state,
+          },
           bug.verdict || bug.state,
         ),
       ),

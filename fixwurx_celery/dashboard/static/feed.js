@@ -60,6 +60,7 @@ export class Feed {
     const have = Object.values(this.versions).join();
     const answer = await fetch(`${this.url}?have=${have}`, {
       cache: "no-store",
+      headers: { "X-Requested-With": "XMLHttpRequest" },
       signal: AbortSignal.timeout(GIVE_UP_MS),
     });
     if (answer.status === 401) return this.tell("login");

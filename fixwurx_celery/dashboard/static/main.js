@@ -82,8 +82,6 @@ function drawTotals(totals) {
   say($("on-nodes-of"), totals.not_started ? `${number(totals.not_started)} not started yet` : "");
   say($("waiting"), number(totals.waiting));
   say($("in-service"), number(totals.nodes));
-  const aside = totals.nodes - totals.taking;
-  say($("in-service-of"), aside ? `${number(aside)} draining` : "all take bugs");
   const { DONE, ESCALATED, CANCELLED } = totals.ended;
   say($("done"), number(DONE));
   say($("done-of"), `${number(ESCALATED)} escalated, ${number(CANCELLED)} cancelled`);

@@ -6,10 +6,25 @@ import { $, make, say, set, sync } from "./dom.js";
 import { STATES, age, counted, number, phaseTold } from "./words.js";
 
 const LATE_MS = 3000;
+const SICK = 0.5;
 const KNOWN_PHASES = new Set(["TRIAGE", "REPRO", "ANALYZE", "PATCH", "VERIFY"]);
 const IN_A_ROW = 12;
 const FREE_DRAWN = 48;
 const MANY = 24;
+const COLUMNS_FOR_WORDS = 5; // a cell narrower than a fifth of its card has room for a letter
+
+// Copied for each bug, which is quicker than to make hundreds at once.
+const BRIEF = make("li", {}, make("button", { type: "button", class: "bug brief" }));
+const FULL = make(
+  "li",
+  {},
+  make(
+    "button",
+    { type: "button", class: "bug" },
+    ...["bug-id", "phase", "since"].map((name) => make("span", { class: name })),
+  ),
+);
+
 const byName = new Intl.Collator("en", { numeric: true }).compare;
 
 /** Draws them. `page` has the feed, the addresses, and whether anything may be done. */
@@ -18,11 +33,17 @@ export class Nodes {
     this.page = page;
     this.bugDialog = new BugDialog(page);
     this.nodeDialog = new NodeDialog(page);
-    this.isCompact = null;
+    this.wantsCompact = null;
+    this.isCompact = false;
+    $("nodes").addEventListener("click", ({ target }) => {
+      const cell = target.closest(".bug")?.parentElement;
+      if (cell) this.bugDialog.open(cell.closest(".node").node.id, cell.bug);
+    });
     $("filter").addEventListener("input", () => this.filter());
     $("density").addEventListener("click", () => {
-      this.isCompact = $("density").getAttribute("aria-pressed") !== "true";
-      this.setDensity();
+      this.wantsCompact = $("density").getAttribute("aria-pressed") !== "true";
+      this.draw(this.page.feed.parts.nodes ?? []);
+      this.tick();
     });
   }
 
@@ -30,6 +51,9 @@ export class Nodes {
   draw(nodes) {
     const inService = nodes.filter((node) => node.state !== "OFFLINE");
     inService.sort((a, b) => byName(a.id, b.id));
+    this.isCompact = this.wantsCompact ?? inService.length > MANY;
+    set($("density"), "aria-pressed", String(this.isCompact));
+    set($("nodes"), "data-compact", this.isCompact);
     sync(
       $("nodes"),
       inService,
@@ -50,13 +74,13 @@ export class Nodes {
         item.node = node;
       },
     );
-    this.setDensity();
     this.filter();
   }
 
   /** What passes with time: ages, and heartbeats. */
   tick() {
     const now = this.page.feed.now();
+    const apart = { silent: 0, "probed only": 0, draining: 0, starting: 0, "in error": 0 };
     for (const card of $("nodes").children) {
       const { seen, cells } = card.places;
       const silentMs = this.page.silentMs(card.node.id);
@@ -65,6 +89,11 @@ export class Nodes {
       say(seen, `${isStarting ? "launched" : "seen"} ${age(silentMs)} ago`);
       set(seen, "class", isLate ? "late" : null);
       set(card, "data-late", isLate);
+      apart.silent += isLate;
+      apart["probed only"] += card.node.health <= SICK;
+      apart.draining += card.node.state === "STOPPING";
+      apart.starting += isStarting;
+      apart["in error"] += card.node.state === "ERROR";
       for (const { since, sinceMs } of cells.children) {
         if (since) say(since, sinceMs ? age(now - sinceMs) : "");
       }
@@ -72,8 +101,21 @@ export class Nodes {
     for (const item of $("gone-list").children) {
       say(item, `${item.node.id}, last seen ${age(this.page.silentMs(item.node.id))} ago`);
     }
+    this.sum(apart);
     this.bugDialog.tick();
     this.nodeDialog.tick();
+  }
+
+  /** At the top of the page: how many nodes are not as they should be, which may be far below. */
+  sum(apart) {
+    const told = Object.entries(apart).filter(([, count]) => count);
+    const place = $("in-service-of");
+    say(
+      place,
+      told.map(([what, count]) => `${number(count)} ${what}`).join(", ") ||
+        ($("nodes").children.length ? "all take bugs" : ""),
+    );
+    place.classList.toggle("late", apart.silent + apart["probed only"] + apart["in error"] > 0);
   }
 
   card(node) {
@@ -126,7 +168,7 @@ export class Nodes {
   update(card, node) {
     const { places } = card;
     card.node = node;
-    const isSick = node.health <= 0.5;
+    const isSick = node.health <= SICK;
     const isDraining = node.state === "STOPPING";
     set(card, "data-state", node.state);
     set(card, "data-sick", isSick || node.unstarted > 0);
@@ -160,33 +202,14 @@ export class Nodes {
     place.style.setProperty("--columns", columns);
     sync(
       place,
-      cellsOf(node),
+      cellsOf(node, (agents) => this.isCompact || columns / agents > COLUMNS_FOR_WORDS),
       (cell) => cell.key,
-      (cell) => this.cell(node.id, cell),
+      cellFor,
       (element, cell) => {
         if (cell.bug) updateCell(element, cell, columns);
         else if (cell.more) say(element, `+${number(cell.more)}`);
       },
     );
-  }
-
-  cell(node, cell) {
-    if (!cell.bug) return make("li", { class: cell.more ? "more" : "free", "aria-hidden": "true" });
-    const phase = make("span", { class: "phase" });
-    const since = make("span", { class: "since" });
-    const button = make(
-      "button",
-      { type: "button", class: "bug", onclick: () => this.bugDialog.open(node, cell.bug) },
-      make("span", { class: "bug-id" }, cell.bug),
-      make("span", { class: "bug-progress" }, phase, " ", since),
-    );
-    return Object.assign(make("li", {}, button), { button, phase, since });
-  }
-
-  setDensity() {
-    const isCompact = this.isCompact ?? $("nodes").children.length > MANY;
-    set($("density"), "aria-pressed", String(isCompact));
-    set($("nodes"), "data-compact", isCompact);
   }
 
   filter() {
@@ -205,11 +228,12 @@ export class Nodes {
 }
 
 /** Bugs first, those that are there longest in front; then what is free. */
-function cellsOf(node) {
+function cellsOf(node, isBriefWith) {
   const bugs = node.bugs
     .map(([bug, agents, state, phase, sinceMs]) => ({
-      key: `b${bug}`,
+      key: `${isBriefWith(agents) ? "brief" : "full"} ${bug}`,
       bug,
+      isBrief: isBriefWith(agents),
       agents,
       state,
       phase,
@@ -223,6 +247,15 @@ function cellsOf(node) {
   return [...bugs, ...cells];
 }
 
+function cellFor({ bug, isBrief, more }) {
+  if (!bug) return make("li", { class: more ? "more" : "free", "aria-hidden": "true" });
+  const cell = (isBrief ? BRIEF : FULL).cloneNode(true);
+  const button = cell.firstElementChild;
+  const [id, phase, since] = button.children;
+  if (id) say(id, bug);
+  return Object.assign(cell, { bug, button, phase, since });
+}
+
 function updateCell(element, { bug, agents, state, phase, sinceMs }, columns) {
   const span = Math.min(agents, columns);
   const runs = state === "RUNNING";
@@ -230,7 +263,10 @@ function updateCell(element, { bug, agents, state, phase, sinceMs }, columns) {
   element.sinceMs = sinceMs;
   element.style.setProperty("--span", span);
   set(element, "data-phase", runs && !KNOWN_PHASES.has(phase) ? "OTHER" : runs ? phase : state);
-  set(element, "data-narrow", columns / span > 5);
-  say(element.phase, what);
-  set(element.button, "title", `${bug}: ${what}, ${counted(agents, "agent")}`);
+  // The first letter of the phase, so that its colour is not all there is.
+  if (element.phase) say(element.phase, what);
+  else say(element.button, [...what][0]?.toUpperCase() ?? "");
+  const label = `${bug}: ${what}, ${counted(agents, "agent")}`;
+  set(element.button, "title", label);
+  set(element.button, "aria-label", label);
 }
