@@ -192,6 +192,7 @@ def test_a_store_that_is_away_leaves_the_last_picture_pale_and_comes_back(tmp_pa
                 command("watch", "--json", "--interval", "0.2"), env=environment(settings),
                 stdout=output, stderr=errors,
             )  # fmt: skip
+        wait_until("totals are told", lambda: "\n" in lines.read_text(), within_s=20)
         with terminal(command("watch"), environment(settings), columns=100) as seen:
             seen.shows("the picture", lambda text: "agents busy" in text)
             server.kill()
