@@ -59,6 +59,14 @@ def clear(run_dir: str) -> None:
     shutil.rmtree(run_dir, ignore_errors=True)
 
 
+def stop_pulse(run_dir: str) -> None:
+    """Removes the pulse of a node that was killed before it could."""
+    with contextlib.suppress(OSError):
+        with open(os.path.join(run_dir, "main")) as file:  # noqa: PTH118, PTH123
+            name = f"pulse-node-{file.read()}"
+        os.unlink(os.path.join(os.path.dirname(run_dir), name))  # noqa: PTH108, PTH118, PTH120
+
+
 def remove_groups() -> None:
     """Removes groups of control whose supervisors were killed before they could."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
@@ -76,6 +84,7 @@ def main() -> None:
     with contextlib.suppress(ProcessLookupError):
         if os.getppid() == node:  # else it has ended already
             select.select([os.pidfd_open(node)], [], [])
+    stop_pulse(run_dir)
     clear(run_dir)
     remove_groups()
 

@@ -45,8 +45,8 @@ def test_the_demo_repairs_what_the_readme_says_and_goes_on_when_run_again(tmp_pa
 
     first, again = (
         subprocess.run(
-            ["bash", "-c", demo], cwd=clone, env=surrounding, capture_output=True, text=True,
-            timeout=500, check=True,
+            ["bash", "-c", f"exec 2>&1; {demo}"], cwd=clone, env=surrounding, timeout=500,
+            capture_output=True, text=True, check=True,
         ).stdout
         for _ in range(2)
     )  # fmt: skip
