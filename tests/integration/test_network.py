@@ -140,13 +140,13 @@ def test_a_node_that_is_cut_off_stops_in_time_and_joins_again(
     with nodes(settings, cluster.store, cluster.folder, "near@here"):
         cluster.store.drain("near@here", 60)
         ends_there, hangs = cluster.submit(
-            cluster.bug(*[0.5] * 6),
+            cluster.bug(0.5, 2.5),  # a phase that begins waits for the store
             cluster.bug(*HALF_SECONDS, step={"children": mark}),
         )
         cluster.running(ends_there, hangs)
         cluster.store.resume("near@here")
         wait_until("its children run", lambda: having(mark))
-        wait_until("a step is done", lambda: cluster.record(ends_there).phase == "S1")
+        wait_until("a step is done", lambda: cluster.record(ends_there).phase == "S0")
         lives = cluster.lives()
         after = cluster.store.last_event_id()
         proxy.go_silent()
