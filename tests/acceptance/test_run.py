@@ -545,8 +545,12 @@ def test_more_nodes_are_started_while_bugs_wait_and_all_end_with_the_run(at: Des
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["command", "embedded.guardian", "providers.supervisor"])
 def test_kill_9_ends_nodes_that_were_added_too(at: Desk, victim: str) -> None:
-    command = at.start("run", at.bugs(endless("a", agents=3), endless("b", agents=3)),
-                       "--nodes", "1..2")  # fmt: skip
+    # It litters every second, and so does the run that goes on where the first was.
+    again = [dict(LITTER), *([{"sleep_s": 0.1}] * 9)] * 1000
+    command = at.start(
+        "run", at.bugs(endless("a", agents=3), endless("b", agents=3, steps=again)),
+        "--nodes", "1..2",
+    )  # fmt: skip
     port = at.port()
     node = launched(at)
 
