@@ -21,9 +21,8 @@ AT_ONCE: Final = 6
 
 def pins_of(text: str) -> list[tuple[str, str]]:
     """Names and versions of lines like `celery==5.7.0`."""
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return [(name, version) for line in lines if line
-            for name, _, version in [line.partition("==")]]  # fmt: skip
+    lines = (line.partition("#")[0].strip().partition("==") for line in text.splitlines())
+    return [(name, version) for name, _, version in lines if name]
 
 
 def told_of(name: str, version: str) -> list[dict[str, Any]] | None:
@@ -47,16 +46,14 @@ def main(file: str) -> int:
     pins = pins_of(Path(file).read_text("utf-8"))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         told = [*pool.map(lambda pin: told_of(*pin), pins)]
-    found = 0
+    found, untold = 0, []
     for (name, version), holes in zip(pins, told, strict=True):
+        if holes is None:
+            untold.append(f"{name} {version}")
         for hole in holes or ():
             found += 1
-            mended = ", ".join(hole["fixed_in"]) or "nothing yet"
-            print(
-                f"{name} {version}: {' '.join([hole['id'], *hole['aliases']])}; mended in {mended}"
-            )
-    untold = [f"{name} {version}" for (name, version), holes in zip(pins, told, strict=True)
-              if holes is None]  # fmt: skip
+            names, mended = [hole["id"], *hole["aliases"]], ", ".join(hole["fixed_in"])
+            print(f"{name} {version}: {' '.join(names)}; mended in {mended or 'nothing yet'}")
     print(f"{len(pins) - len(untold)} of {len(pins)} versions: {found or 'no'} known holes", end="")
     print(f"; not told of: {', '.join(untold)}" if untold else "")
     return 1 if found else 3 if untold else 0

@@ -88,16 +88,18 @@ def _from_git(source: GitSource, workspace: Workspace, processes: Processes) -> 
     env.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
     env |= _credentials(source.url)
     fetches = (
-        ["--depth=1", "--", url, ref],
+        (["--depth=1", "--", url, ref], ["FETCH_HEAD"]),
         # A server may refuse a bare commit id, or know no part of a history: then everything is
         # fetched and looked through.
-        ["--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*"],
+        (
+            ["--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*"],
+            [f"refs/remotes/origin/{ref}", ref],
+        ),
     )
-    names = (["FETCH_HEAD"], [f"refs/remotes/origin/{ref}", ref])
     # A repository by path is a source by path, and may be read where such a one may be.
     local = "user" if workspace.sandbox.may_copy(Path(url.removeprefix("file://"))) else "never"
     said = ""
-    for arguments, wanted in zip(fetches, names, strict=True):
+    for arguments, wanted in fetches:
         output = workspace.out / f"fetch-{workspace.number()}"
         git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never"]
         # The clone is the sandbox's user's, in which it is checked out.

@@ -29,7 +29,7 @@ from tests.support import cluster as build
 from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.server import free_port, server_binary, start_server
 from tests.support.state import remove_namespace
-from tests.support.surroundings import ROOT, surroundings
+from tests.support.surroundings import ROOT, environment
 from tests.support.waiting import wait_until
 
 EXECUTABLE = Path(sys.executable).parent / "fixwurx-celery"
@@ -53,10 +53,6 @@ PATCH = """\
 
 Said = subprocess.CompletedProcess[str]
 Cli = Callable[..., Said]
-
-
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    return surroundings(**{**settings.environment(), **more})
 
 
 def cli_of(settings: Settings) -> Cli:

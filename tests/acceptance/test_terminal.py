@@ -20,9 +20,10 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support import cluster as build
 from tests.support.commands import Desk, desk
-from tests.support.controllers import command, environment
+from tests.support.controllers import command
 from tests.support.live_cluster import LiveCluster
 from tests.support.server import start_server
+from tests.support.surroundings import environment
 from tests.support.terminal import Terminal, terminal
 from tests.support.waiting import wait_until
 

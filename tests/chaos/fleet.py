@@ -16,7 +16,7 @@ import psutil
 
 from fixwurx_celery.settings import Settings
 from tests.support.server import Server
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 __all__ = ["Fleet", "Supervised"]
@@ -113,7 +113,7 @@ class Fleet:
         self.settings, self.server, self.folder = settings, server, folder
         self.mark = f"chaos-{uuid.uuid4().hex}"
         self.services: list[Supervised] = []
-        self.environment = surroundings(**settings.environment(), CHAOS_MARK=self.mark)
+        self.environment = environment(settings, CHAOS_MARK=self.mark)
 
     def add_node(self) -> Supervised:
         """One more node, under a name that was never used."""

@@ -17,10 +17,10 @@ from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.dashboard.conftest import LOGIN
 from tests.support.browser import chromium, page_of
-from tests.support.flower import Flower, environment, flower
+from tests.support.flower import Flower, flower
 from tests.support.server import Server, start_server
 from tests.support.shown_cluster import ShownCluster
-from tests.support.surroundings import ROOT
+from tests.support.surroundings import ROOT, environment
 
 NODES, RUNNING, WAITING = 100, 900, 10_000
 

@@ -45,6 +45,9 @@ PATCH = """\
 +        a, b = b, a % b
      return a
 """
+DEFECT = "".join(line[1:] + "\n" for line in PATCH.splitlines()[3:] if not line.startswith("+"))
+ALONE: Final = {"FIXWURX_REDIS_URL": "", "FIXWURX_NAMESPACE": "fixwurx"}
+"""For commands that bring a cluster of their own."""
 TRACE = "".join(f"{5 * n},60,3\n" for n in range(20))
 
 
@@ -126,11 +129,6 @@ class Stage:
         )
 
     @cached_property
-    def alone(self) -> dict[str, str]:
-        """For commands that bring a cluster of their own."""
-        return {"FIXWURX_REDIS_URL": "", "FIXWURX_NAMESPACE": "fixwurx"}
-
-    @cached_property
     def served(self) -> ClusterStore:
         return ClusterStore.from_settings(Settings(redis_url=self.url, namespace="served"))
 
@@ -138,7 +136,7 @@ class Stage:
         """A repository with a defect and what repairs it, manifests, a trace."""
         folder, tests = self.at.folder, self.at.folder / "repo" / "tests"
         tests.mkdir(parents=True)
-        (folder / "repo/gcd.py").write_text(PATCH_BEFORE)
+        (folder / "repo/gcd.py").write_text(DEFECT)
         (folder / "repo/conftest.py").write_text("")
         (tests / "test_gcd.py").write_text(
             "from gcd import gcd\n\n\ndef test_gcd():\n    assert gcd(12, 18) == 6\n"
@@ -169,11 +167,6 @@ class Stage:
     def node_state(self) -> WorkerState:
         [found] = [one for one in self.served.snapshot().live if one.worker_id == "node1@host"]
         return found.state
-
-
-PATCH_BEFORE = "".join(
-    line[1:] + "\n" for line in PATCH.splitlines()[3:] if not line.startswith("+")
-)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +273,7 @@ def simulates(stage: Stage, command: str) -> None:
 
 def repairs(stage: Stage, command: str) -> None:
     shutil.rmtree(stage.at.folder / "out", ignore_errors=True)
-    assert "FIXED" in stage.shell(with_what_is_here(command), **stage.alone)
+    assert "FIXED" in stage.shell(with_what_is_here(command), **ALONE)
     assert "a % b" in (stage.at.folder / "out/BUG-123.patch").read_text()
 
 
@@ -289,7 +282,7 @@ def helps(stage: Stage, command: str) -> None:
 
 
 def comes_up(stage: Stage, command: str) -> None:
-    own = {**stage.alone, "FIXWURX_STATE_DIR": str(stage.at.folder / f"up-{uuid.uuid4().hex[:6]}")}
+    own = {**ALONE, "FIXWURX_STATE_DIR": str(stage.at.folder / f"up-{uuid.uuid4().hex[:6]}")}
     with stage.shell.beside(command, **own) as said:
         wait_until(f"{command} is ready", lambda: "\nready: " in said(), within_s=40)
 

@@ -11,29 +11,22 @@ import click
 import pytest
 
 from fixwurx_celery.cli import cli
+from tests.support.documented import blocks, pages, prose
 from tests.support.surroundings import ROOT
 
-DOCUMENTS = sorted(
-    [
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
-        *ROOT.glob("docs/*.md"),
-        *ROOT.glob("docs/decisions/*.md"),
-    ]
-)
-BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=indent)```", re.M | re.S)
 INLINE = re.compile(r"`(fixwurx-celery [^`\n]+)`")
 
 
-def commands(document: Path) -> Iterator[str]:
-    """Each `fixwurx-celery ...` that the document shows, in a block or in a sentence."""
-    text = document.read_text("utf-8")
-    for block in BLOCK.finditer(text):
-        if block["kind"] in ("sh", "console", ""):
-            for line in re.sub(r"\\\n\s*", " ", block["text"]).splitlines():
+def commands(page: str) -> Iterator[str]:
+    """Each `fixwurx-celery ...` that the page shows, in a block or in a sentence."""
+    for block in blocks(page):
+        if block.kind in ("sh", "console", ""):
+            for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
                 for part in re.split(r"\s(?:&&|\|\|?|;)\s", line.strip().removeprefix("$ ")):
                     if part.startswith("fixwurx-celery "):
                         yield part
-    yield from (" ".join(one.split()) for one in INLINE.findall(BLOCK.sub("", text)))
+    for _, line in prose(page):
+        yield from (" ".join(one.split()) for one in INLINE.findall(line))
 
 
 def checked(command: str) -> None:
@@ -60,9 +53,9 @@ def checked(command: str) -> None:
             assert name in known, f"no option {name}; there are {sorted(known)}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_in_it_exists(document: Path) -> None:
-    for command in commands(document):
+@pytest.mark.parametrize("page", pages())
+def test_every_command_in_it_exists(page: str) -> None:
+    for command in commands(page):
         try:
             checked(command)
         except (AssertionError, click.ClickException, ValueError) as error:
@@ -70,7 +63,7 @@ def test_every_command_in_it_exists(document: Path) -> None:
 
 
 def test_commands_are_found_and_wrong_ones_noticed() -> None:
-    found = [command for document in DOCUMENTS for command in commands(document)]
+    found = [command for page in pages() for command in commands(page)]
     assert len(found) > 60
     for wrong in ("fixwurx-celery rum x", "fixwurx-celery run --nodez 3", "fixwurx-celery bug sho"):
         with pytest.raises((AssertionError, click.ClickException)):

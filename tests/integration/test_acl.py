@@ -17,11 +17,12 @@ from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.errors import NotPermitted
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store.event_log import whole_log
-from tests.support.controllers import command, controller, environment, running_process
+from tests.support.controllers import command, controller, running_process
 from tests.support.documented import shown
 from tests.support.flower import flower
 from tests.support.processes import nodes
 from tests.support.server import Server, server_binary, start_server
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 COMMANDS = [" ".join(text.replace("\\\n", " ").split())

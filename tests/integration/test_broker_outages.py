@@ -26,7 +26,7 @@ from tests.support.processes import NodeProcess, nodes, start_node
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis_broker import RedisBroker, start_redis_broker
 from tests.support.server import NoServer
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 Broker = RabbitMQ | RedisBroker
@@ -340,7 +340,7 @@ def test_ticks_that_nobody_takes_do_not_pile_up(
     beat = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "beat",
          "-s", str(tmp_path / "schedule"), "--pidfile", "", "-l", "DEBUG"],
-        env=surroundings(**quick.environment()),
+        env=environment(quick),
         stdout=log, stderr=log,
     )  # fmt: skip
     try:

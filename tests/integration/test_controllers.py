@@ -17,7 +17,7 @@ import pytest
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from fixwurx_celery.store.health import HEALTH_CHECK
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ class Process:
 
     def __init__(self, name: str, settings: Settings, folder: Path) -> None:
         self.name, self._folder = name, folder
-        self._environment = surroundings(**settings.environment())
+        self._environment = environment(settings)
         self.start()
 
     def start(self) -> None:

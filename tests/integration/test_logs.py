@@ -15,11 +15,12 @@ import pytest
 
 from fixwurx_celery.domain.bugs import BugState
 from fixwurx_celery.logs import JSON, PLAIN
-from tests.support.controllers import controller, environment, running_process
+from tests.support.controllers import controller, running_process
 from tests.support.documented import shown
 from tests.support.live_cluster import LiveCluster
 from tests.support.processes import start_node
 from tests.support.server import Server, start_server
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 SECRET = "s3cret-of-the-store"

@@ -25,15 +25,10 @@ from fixwurx_celery.metrics.server import MOST_AT_ONCE, MetricsServer
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
 from tests.support.cluster import bug, finish, node, running
-from tests.support.controllers import (
-    command,
-    controller,
-    environment,
-    running_process,
-)
+from tests.support.controllers import command, controller, running_process
 from tests.support.pages import series, value
 from tests.support.server import Server, free_port, start_server
-from tests.support.surroundings import ROOT
+from tests.support.surroundings import ROOT, environment
 from tests.support.waiting import wait_until
 
 

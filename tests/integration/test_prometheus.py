@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.controllers import controller, environment, running_process
+from tests.support.controllers import controller, running_process
 from tests.support.dashboards import alerts, queries
 from tests.support.live_cluster import LiveCluster
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.server import NoServer, free_port, start_server
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 pytestmark = [

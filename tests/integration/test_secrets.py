@@ -16,11 +16,11 @@ from fixwurx_celery.broker import Doorbells, doorbell, make_app
 from fixwurx_celery.domain.bugs import TERMINAL, Bug
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
-from tests.support.controllers import command, controller, environment, running_process
+from tests.support.controllers import command, controller, running_process
 from tests.support.flower import flower
 from tests.support.processes import nodes
 from tests.support.server import Server, start_server
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import environment, surroundings
 from tests.support.waiting import wait_until
 
 PASSWORD = "s3cr3t/of#the?store"  # with all that must be quoted in an address

@@ -16,10 +16,11 @@ from fixwurx_celery.cluster import ClusterResourceManager, Connection
 from fixwurx_celery.domain.bugs import Bug
 from fixwurx_celery.errors import StoreUnavailable
 from fixwurx_celery.settings import Settings
-from tests.support.controllers import command, environment
+from tests.support.controllers import command
 from tests.support.flower import flower
 from tests.support.processes import nodes
 from tests.support.server import end_with_parent, free_port
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,11 @@ import pytest
 
 pytest.importorskip("opentelemetry.sdk")
 
-from tests.support.controllers import command, environment
+from tests.support.controllers import command
 from tests.support.live_cluster import LiveCluster
 from tests.support.processes import NodeProcess, start_node
 from tests.support.spans import offer, told
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 

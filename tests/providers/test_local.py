@@ -21,7 +21,7 @@ from fixwurx_celery.providers.local import LocalProvider, supervisor_folder
 from fixwurx_celery.settings import Settings
 from tests.support.documented import documented, shown
 from tests.support.live_cluster import LiveCluster
-from tests.support.surroundings import ROOT, surroundings
+from tests.support.surroundings import ROOT, environment, surroundings
 from tests.support.waiting import wait_until
 
 SPEC = NodeSpec(agents=3, capabilities=frozenset({"python", "quick"}))
@@ -436,7 +436,7 @@ def controller(settings: Settings, folder: Path) -> "Iterator[subprocess.Popen[b
         process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "fixwurx_celery.controller", "worker",
              "-n", "controller@here", "-B", "--schedule", str(folder / "schedule")],
-            env=surroundings(**settings.environment()),
+            env=environment(settings),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,

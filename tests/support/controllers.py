@@ -6,14 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fixwurx_celery.settings import Settings
-from tests.support.surroundings import surroundings
-
-
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """What a process is told: these settings and no others."""
-    return surroundings(**{**settings.environment(), **more})
-
 
 def command(*arguments: str) -> list[str]:
     """A command line of ours."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from fixwurx_celery.settings import Settings
 from tests.support.server import free_port
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 CELERY = ("-m", "celery", "-A", "fixwurx_celery", "flower")
@@ -100,11 +100,6 @@ class Flower:
         sent = {"Content_Type": "application/json", "X_XSRFToken": token, **headers}
         body = json.dumps(content).encode()
         return self.ask(f"{prefix}/api/fixwurx/{what}", "POST", body, **sent)
-
-
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """A shell of the operator's; nothing of this one's about Flower or the cluster."""
-    return surroundings(**{**settings.environment(), **more})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import psutil
 from fixwurx_celery.domain.nodes import WorkerState
 from fixwurx_celery.settings import Settings
 from fixwurx_celery.store import ClusterStore
-from tests.support.surroundings import surroundings
+from tests.support.surroundings import environment
 from tests.support.waiting import wait_until
 
 
@@ -76,7 +76,7 @@ def start_node(
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "celery", "-A", "fixwurx_celery", "worker",
              "-n", name, "--loglevel", "INFO", *options],
-            env=surroundings(**settings.environment()),
+            env=environment(settings),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-__all__ = ["ROOT", "surroundings"]
+from fixwurx_celery.settings import Settings
+
+__all__ = ["ROOT", "environment", "surroundings"]
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder."""
@@ -24,3 +26,8 @@ def surroundings(**more: str) -> dict[str, str]:
         if not name.startswith(OURS) and name not in OF_A_TERMINAL
     }
     return {**kept, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **more}
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    """The same for a cluster of these settings; `more` goes before them."""
+    return surroundings(**{**settings.environment(), **more})

@@ -138,10 +138,6 @@ def terminal(
     """The command in the foreground of a terminal of that size; `stdout` may go elsewhere."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    given = {"TERM": "xterm-256color", **environment}
-    for name in ("COLUMNS", "LINES", "CI"):
-        if name not in environment:
-            given.pop(name, None)
 
     def take_terminal() -> None:
         os.setsid()
@@ -152,7 +148,7 @@ def terminal(
 
     process = subprocess.Popen(
         [str(part) for part in command],
-        env=given,
+        env=environment,
         cwd=folder,
         stdin=theirs,
         stdout=theirs if stdout is None else stdout,
